@@ -1,0 +1,1 @@
+//! The second listener: own metrics, health, status, reload.

@@ -1,0 +1,1 @@
+//! Puts the rooms together, starts them, reloads them and drains them.

@@ -1,0 +1,1 @@
+//! The way out: the original request verbatim, and the scores in requests of their own.

@@ -1,0 +1,1 @@
+//! The two doors: remote write is pushed in, expositions are pulled in.

@@ -1,0 +1,1 @@
+//! From scores to the series that are sent along.

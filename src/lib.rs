@@ -1,0 +1,31 @@
+//! Sidelong stands in the path of Prometheus metrics, lets every byte through unchanged, scores each
+//! series as it passes and sends the scores along behind the samples.
+//!
+//! The order of the modules below is the way of the data; `ARCHITECTURE.md` is the map.
+
+// The doors.
+pub mod ingest;
+pub mod net;
+pub mod wire;
+
+// The corridor: synchronous, knows neither protobuf, HTTP, S3 nor Kubernetes.
+pub mod batch;
+pub mod detect;
+pub mod inject;
+pub mod pipeline;
+pub mod rules;
+pub mod series;
+pub mod signals;
+
+// The way out.
+pub mod forward;
+
+// Side rooms.
+pub mod admin;
+pub mod model;
+pub mod simulate;
+
+// The frame that holds the rooms together.
+pub mod app;
+pub mod cli;
+pub mod config;

@@ -1,0 +1,3 @@
+//! The `sidelong` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Which series are scored and how: matchers, presets, and the vocabulary users know.

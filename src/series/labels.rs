@@ -1,0 +1,196 @@
+//! Label pairs, held once however many series carry them.
+
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, Weak};
+
+use hashbrown::HashTable;
+use parking_lot::Mutex;
+
+/// The label that holds a series' metric name.
+pub const METRIC_NAME: &str = "__name__";
+/// The label of a score series that holds the metric name of the scored one.
+pub const FOR: &str = "for";
+/// Where a label called `for` that the scored series brought itself is moved, as Prometheus moves
+/// a conflicting target label.
+pub const EXPORTED_FOR: &str = "exported_for";
+
+/// One `name="value"`, shared by all series that carry it.
+#[derive(Debug)]
+pub struct Pair {
+    id: u32,
+    split: u32,
+    text: Box<str>,
+    home: Weak<Mutex<Held>>,
+}
+
+/// The labels of a scored series, in the form in which its score series carries them: sorted by name,
+/// without the metric name, which stands in the label [`FOR`] instead.
+#[derive(Debug)]
+pub struct SeriesLabels {
+    pairs: Box<[Arc<Pair>]>,
+    name_at: u16,
+    for_at: u16,
+}
+
+/// Hands out each distinct [`Pair`] once, for as long as somebody holds it.
+#[derive(Clone, Debug, Default)]
+pub struct Interner {
+    held: Arc<Mutex<Held>>,
+    hasher: foldhash::fast::RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    pairs: HashTable<(u64, Weak<Pair>)>,
+    free_ids: Vec<u32>,
+    next_id: u32,
+    bytes: usize,
+}
+
+// === impl Pair ===
+
+impl Pair {
+    /// A small number that no other living pair of the same interner has: an index for tables that
+    /// are kept while the pair is held.
+    #[inline]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// The label's name.
+    #[inline]
+    pub fn name(&self) -> &str {
+        self.text.split_at(self.split as usize).0
+    }
+
+    /// The label's value.
+    #[inline]
+    pub fn value(&self) -> &str {
+        self.text.split_at(self.split as usize).1
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.upgrade() {
+            let mut held = home.lock();
+            held.bytes -= self.text.len();
+            held.free_ids.push(self.id);
+        }
+    }
+}
+
+// === impl SeriesLabels ===
+
+impl SeriesLabels {
+    /// Takes the labels of a series as its source spells them, in any order.
+    ///
+    /// A label called [`FOR`] that the series has itself is renamed to [`EXPORTED_FOR`].
+    pub fn of_scored(labels: &[(&str, &str)], interner: &Interner) -> Self {
+        let mut renamed: Vec<(&str, &str)> = labels
+            .iter()
+            .map(|&(name, value)| match name {
+                METRIC_NAME => (FOR, value),
+                FOR => (EXPORTED_FOR, value),
+                _ => (name, value),
+            })
+            .collect();
+        renamed.sort_unstable();
+        let at = |wanted: &str| renamed.partition_point(|&(name, _)| name < wanted) as u16;
+        Self {
+            name_at: at(METRIC_NAME),
+            for_at: at(FOR),
+            pairs: renamed.iter().map(|&(name, value)| interner.pair(name, value)).collect(),
+        }
+    }
+
+    /// The pairs of the score series before and after the place where its own `__name__` belongs.
+    #[inline]
+    pub fn around_name(&self) -> (&[Arc<Pair>], &[Arc<Pair>]) {
+        self.pairs.split_at(self.name_at as usize)
+    }
+
+    /// All pairs of the score series but its `__name__`, sorted.
+    #[inline]
+    pub fn pairs(&self) -> &[Arc<Pair>] {
+        &self.pairs
+    }
+
+    /// The metric name of the scored series; empty if it has none.
+    pub fn metric_name(&self) -> &str {
+        match self.pairs.get(self.for_at as usize) {
+            Some(pair) if pair.name() == FOR => pair.value(),
+            _ => "",
+        }
+    }
+
+    /// The value of label `name` of the scored series.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let wanted = match name {
+            METRIC_NAME => FOR,
+            FOR => EXPORTED_FOR,
+            _ => name,
+        };
+        self.pairs.iter().find(|pair| pair.name() == wanted).map(|pair| pair.value())
+    }
+
+    /// The labels of the scored series itself, in no particular order.
+    pub fn scored(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|pair| match pair.name() {
+            FOR => (METRIC_NAME, pair.value()),
+            EXPORTED_FOR => (FOR, pair.value()),
+            name => (name, pair.value()),
+        })
+    }
+}
+
+// === impl Interner ===
+
+impl Interner {
+    /// The one living pair with this name and value.
+    pub fn pair(&self, name: &str, value: &str) -> Arc<Pair> {
+        let mut hasher = self.hasher.build_hasher();
+        (name, value).hash(&mut hasher);
+        let hash = hasher.finish();
+        // Dropping the last hold on a pair takes the lock, so what the search upgrades outlives the guard.
+        let mut upgraded = Vec::new();
+        let mut held = self.held.lock();
+        held.pairs.find(hash, |(at, pair)| {
+            let Some(pair) = pair.upgrade().filter(|_| *at == hash) else { return false };
+            let same = pair.name() == name && pair.value() == value;
+            upgraded.push(pair);
+            same
+        });
+        if let Some(pair) = upgraded.last().filter(|p| p.name() == name && p.value() == value) {
+            return Arc::clone(pair);
+        }
+        held.insert(hash, name, value, Arc::downgrade(&self.held))
+    }
+
+    /// Bytes of label text held now, each pair counted once.
+    pub fn bytes(&self) -> usize {
+        self.held.lock().bytes
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn insert(&mut self, hash: u64, name: &str, value: &str, home: Weak<Mutex<Self>>) -> Arc<Pair> {
+        // Dead entries are swept where the table would grow anyway, so that the sweep costs nothing extra.
+        if self.pairs.len() == self.pairs.capacity() {
+            self.pairs.retain(|(_, pair)| pair.strong_count() > 0);
+        }
+        let id = self.free_ids.pop().unwrap_or_else(|| {
+            self.next_id += 1;
+            self.next_id - 1
+        });
+        let mut text = String::with_capacity(name.len() + value.len());
+        text.push_str(name);
+        text.push_str(value);
+        self.bytes += text.len();
+        let pair = Arc::new(Pair { id, split: name.len() as u32, text: text.into(), home });
+        self.pairs.insert_unique(hash, (hash, Arc::downgrade(&pair)), |(hash, _)| *hash);
+        pair
+    }
+}

@@ -1,0 +1,1 @@
+//! What is judged instead of the raw value: rates of counters, resets understood.

@@ -1,0 +1,1 @@
+//! Synthetic metrics with labelled anomalies: the exporter, the data set, the demo.

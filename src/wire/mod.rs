@@ -1,0 +1,1 @@
+//! Bytes of the outside world: remote write, exposition formats, compression. Decoders borrow, encoders append.
