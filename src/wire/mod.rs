@@ -1,1 +1,6 @@
 //! Bytes of the outside world: remote write, exposition formats, compression. Decoders borrow, encoders append.
+
+pub mod compression;
+pub mod generated;
+pub mod remote_write;
+mod varint;
