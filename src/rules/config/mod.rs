@@ -1,0 +1,445 @@
+//! A rule as it is written, and what it means.
+
+mod values;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use self::values::{Deviation, OneOrMany, Range};
+use super::rule::{Bounds, Direction, Emit, Kind, Output, Outputs, Rule, Sides};
+use super::{Selector, SelectorError};
+
+/// One entry of `rules`: which series are scored, and how. The first rule that matches a series
+/// decides; a series without a rule is passed through unscored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRule {
+    /// A name for status pages and error texts. Default: the first selector of `match`.
+    pub name: String,
+    /// One PromQL series selector or a list of them, such as `node_load1` or
+    /// `{__name__=~"node_disk_.*", device!="sr0"}`. A series that any of them selects falls under
+    /// this rule. Required.
+    #[serde(rename = "match")]
+    pub matches: OneOrMany,
+    /// When there are more series than `limits.max_series`, those of a lower priority are given up
+    /// first.
+    pub priority: i32,
+    /// What the series measure. A counter is judged by its rate per second, with resets understood.
+    /// `auto` takes names that end in `_total`, `_sum` or `_count` for counters and all others for
+    /// gauges.
+    pub kind: RawKind,
+    /// `[lower, upper]`: the values that are possible at all, such as `[0, 100]` for percentages or
+    /// `[0, inf]`. A value outside scores 1.01 at least. Default: no range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_range: Option<Range>,
+    /// Which deviations count: `both`, `above_expected` or `below_expected`.
+    pub detection_direction: RawDirection,
+    /// The smallest deviation from the expected value that can be an anomaly, in the unit of the
+    /// judged value (of a counter: per second). One number, or `[below, above]` for either side of the
+    /// expected value.
+    pub min_dev_from_expected: Deviation,
+    /// The same in percent of the expected value. One number, or `[below, above]`.
+    pub min_rel_dev_from_expected: Deviation,
+    /// `[below, above]`: widens (above 1) or narrows (below 1) the expected band on either side.
+    /// Default: `[1, 1]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Deviation>,
+    /// Clips the expected value and its band to `data_range`, which must then be set.
+    pub clip_predictions: bool,
+    /// How many samples of a series are seen before it is scored. Until then its score is 0.
+    /// Default: 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_n_samples_seen: Option<u32>,
+    /// How many robust standard deviations from the expected value score 1. Default: what the
+    /// detector has learned to be rare on each series.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub z_threshold: Option<f64>,
+    /// When a score is sent: `always`, or `above: 0.5` to send it only from the first score of at
+    /// least 0.5 until one falls below half of that. A stale marker then ends the score series.
+    pub emit: RawEmit,
+    /// Which series are sent for each scored one: `anomaly_score`, `yhat` (the expected value),
+    /// `yhat_lower` and `yhat_upper` (its band). Default: `[anomaly_score]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provide_series: Option<Vec<RawOutput>>,
+    /// Leaves the selected series unscored, although a later rule or preset would take them.
+    pub exclude: bool,
+}
+
+/// What the series of a rule measure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawKind {
+    /// Told from the metric name.
+    #[default]
+    Auto,
+    /// Judged by its value.
+    Gauge,
+    /// Judged by its rate.
+    Counter,
+}
+
+/// Which deviations count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawDirection {
+    /// Both sides.
+    #[default]
+    Both,
+    /// Only values above the expected one.
+    AboveExpected,
+    /// Only values below the expected one.
+    BelowExpected,
+}
+
+/// When a score is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawEmit {
+    /// With every sample.
+    #[default]
+    Always,
+    /// From this score on.
+    Above(f64),
+}
+
+/// A series that is sent for a scored one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawOutput {
+    /// The score.
+    AnomalyScore,
+    /// The expected value.
+    Yhat,
+    /// The lower edge of the band.
+    YhatLower,
+    /// The upper edge of the band.
+    YhatUpper,
+}
+
+/// What is wrong with one field of a rule.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RuleError {
+    /// `match` is absent or empty.
+    #[error("a rule needs at least one series selector; write for example match: node_load1")]
+    NoSelector,
+    /// A selector cannot be read.
+    #[error("the selector {text:?} cannot be read: {source}")]
+    Selector {
+        /// Its place in the list.
+        index: usize,
+        /// The selector.
+        text: String,
+        /// Where and why.
+        source: SelectorError,
+    },
+    /// `[lower, upper]` in the wrong order, or without any limit.
+    #[error("{lower} to {upper} is not a range; write [lower, upper] with at most one side infinite")]
+    BadRange {
+        /// The lower limit.
+        lower: f64,
+        /// The upper limit.
+        upper: f64,
+    },
+    /// A number that must be finite and not negative.
+    #[error("{value} cannot be used; write a finite number of at least 0")]
+    Negative {
+        /// The field.
+        field: &'static str,
+        /// The number.
+        value: f64,
+    },
+    /// A number that must be finite and greater than 0.
+    #[error("{value} cannot be used; write a finite number greater than 0")]
+    NotPositive {
+        /// The field.
+        field: &'static str,
+        /// The number.
+        value: f64,
+    },
+    /// Clipping without a range.
+    #[error("clip_predictions needs data_range; set it to [lower, upper] or leave clip_predictions out")]
+    NothingToClipTo,
+    /// A warm-up outside of what is possible.
+    #[error("{value} samples cannot be the warm-up; write a number from 1 to {max}", max = MAX_WARM_UP)]
+    BadWarmUp {
+        /// The number.
+        value: u32,
+    },
+    /// No series would be sent.
+    #[error("provide_series is empty; name at least anomaly_score, or set exclude: true")]
+    NothingProvided,
+}
+
+/// Samples until a series is scored, as in vmanomaly.
+const DEFAULT_WARM_UP: u32 = 16;
+
+/// The longest warm-up: a week of samples every five seconds and some more.
+const MAX_WARM_UP: u32 = 200_000;
+
+// === impl RawRule ===
+
+impl RawRule {
+    /// Checks every field and gives either the rule or all that is wrong with it.
+    pub fn check(&self) -> Result<Rule, Vec<RuleError>> {
+        let mut errors = Vec::new();
+        let selectors = self.selectors(&mut errors);
+        let rule = Rule {
+            name: self.display_name().to_owned(),
+            selectors,
+            priority: self.priority,
+            kind: self.kind.into(),
+            data_range: self.data_range.and_then(|range| keep(bounds(range), &mut errors)),
+            detection_direction: self.detection_direction.into(),
+            min_dev_from_expected: not_negative(
+                "min_dev_from_expected",
+                self.min_dev_from_expected,
+                &mut errors,
+            ),
+            min_rel_dev_from_expected: self.relative_deviation(&mut errors),
+            scale: self.scale(&mut errors),
+            clip_predictions: self.clip_predictions,
+            min_n_samples_seen: self.warm_up(&mut errors),
+            z_threshold: self.z_threshold.and_then(|z| keep(positive("z_threshold", z), &mut errors)),
+            emit: self.emit(&mut errors),
+            provide_series: self.outputs(&mut errors),
+            exclude: self.exclude,
+        };
+        if self.clip_predictions && self.data_range.is_none() {
+            errors.push(RuleError::NothingToClipTo);
+        }
+        if errors.is_empty() { Ok(rule) } else { Err(errors) }
+    }
+
+    /// The name, or the first selector where none is given.
+    pub fn display_name(&self) -> &str {
+        match self.name.as_str() {
+            "" => self.matches.0.first().map_or("", String::as_str),
+            name => name,
+        }
+    }
+
+    fn selectors(&self, errors: &mut Vec<RuleError>) -> Vec<Selector> {
+        if self.matches.0.is_empty() {
+            errors.push(RuleError::NoSelector);
+        }
+        let parse = |(index, text): (usize, &String)| {
+            text.parse().map_err(|source| RuleError::Selector { index, text: text.clone(), source })
+        };
+        self.matches.0.iter().enumerate().filter_map(|entry| keep(parse(entry), errors)).collect()
+    }
+
+    /// Percent in the file, a fraction from here on.
+    fn relative_deviation(&self, errors: &mut Vec<RuleError>) -> Sides {
+        let percent = not_negative("min_rel_dev_from_expected", self.min_rel_dev_from_expected, errors);
+        Sides { lower: percent.lower / 100.0, upper: percent.upper / 100.0 }
+    }
+
+    fn scale(&self, errors: &mut Vec<RuleError>) -> Sides {
+        let Some(Deviation { below, above }) = self.scale else { return Sides::both(1.0) };
+        let mut side = |value| keep(positive("scale", value), errors).unwrap_or(1.0);
+        Sides { lower: side(below), upper: side(above) }
+    }
+
+    fn warm_up(&self, errors: &mut Vec<RuleError>) -> u32 {
+        let value = self.min_n_samples_seen.unwrap_or(DEFAULT_WARM_UP);
+        if value == 0 || value > MAX_WARM_UP {
+            errors.push(RuleError::BadWarmUp { value });
+        }
+        value
+    }
+
+    fn emit(&self, errors: &mut Vec<RuleError>) -> Emit {
+        match self.emit {
+            RawEmit::Always => Emit::Always,
+            RawEmit::Above(value) => keep(positive("emit", value), errors).map_or(Emit::Always, Emit::Above),
+        }
+    }
+
+    fn outputs(&self, errors: &mut Vec<RuleError>) -> Outputs {
+        match &self.provide_series {
+            None => Outputs::SCORE,
+            Some(outputs) => {
+                if outputs.is_empty() {
+                    errors.push(RuleError::NothingProvided);
+                }
+                outputs.iter().map(|output| Output::from(*output)).collect()
+            }
+        }
+    }
+}
+
+/// The value, or `None` and one error more.
+fn keep<T>(result: Result<T, RuleError>, errors: &mut Vec<RuleError>) -> Option<T> {
+    result.map_err(|error| errors.push(error)).ok()
+}
+
+fn bounds(range: Range) -> Result<Bounds, RuleError> {
+    let Range { lower, upper } = range;
+    let limited = lower.is_finite() || upper.is_finite();
+    if lower < upper && limited {
+        Ok(Bounds { lower, upper })
+    } else {
+        Err(RuleError::BadRange { lower, upper })
+    }
+}
+
+fn not_negative(field: &'static str, deviation: Deviation, errors: &mut Vec<RuleError>) -> Sides {
+    for value in [deviation.below, deviation.above] {
+        if !(value.is_finite() && value >= 0.0) {
+            errors.push(RuleError::Negative { field, value });
+        }
+    }
+    Sides { lower: deviation.below, upper: deviation.above }
+}
+
+fn positive(field: &'static str, value: f64) -> Result<f64, RuleError> {
+    let usable = value.is_finite() && value > 0.0;
+    if usable { Ok(value) } else { Err(RuleError::NotPositive { field, value }) }
+}
+
+// === impl RuleError ===
+
+impl RuleError {
+    /// The field that is wrong, as a path inside the rule, such as `match[1]`.
+    pub fn field(&self) -> String {
+        match self {
+            Self::NoSelector => "match".to_owned(),
+            Self::Selector { index, .. } => format!("match[{index}]"),
+            Self::BadRange { .. } => "data_range".to_owned(),
+            Self::Negative { field, .. } | Self::NotPositive { field, .. } => (*field).to_owned(),
+            Self::NothingToClipTo => "clip_predictions".to_owned(),
+            Self::BadWarmUp { .. } => "min_n_samples_seen".to_owned(),
+            Self::NothingProvided => "provide_series".to_owned(),
+        }
+    }
+}
+
+// === what is written, and what it means ===
+
+impl From<RawKind> for Kind {
+    fn from(kind: RawKind) -> Self {
+        match kind {
+            RawKind::Auto => Self::Auto,
+            RawKind::Gauge => Self::Gauge,
+            RawKind::Counter => Self::Counter,
+        }
+    }
+}
+
+impl From<RawDirection> for Direction {
+    fn from(direction: RawDirection) -> Self {
+        match direction {
+            RawDirection::Both => Self::Both,
+            RawDirection::AboveExpected => Self::AboveExpected,
+            RawDirection::BelowExpected => Self::BelowExpected,
+        }
+    }
+}
+
+impl From<RawOutput> for Output {
+    fn from(output: RawOutput) -> Self {
+        match output {
+            RawOutput::AnomalyScore => Self::AnomalyScore,
+            RawOutput::Yhat => Self::Yhat,
+            RawOutput::YhatLower => Self::YhatLower,
+            RawOutput::YhatUpper => Self::YhatUpper,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(yaml: &str) -> RawRule {
+        serde_saphyr::from_str(yaml).unwrap()
+    }
+
+    fn errors_of(yaml: &str) -> Vec<String> {
+        let errors = rule(yaml).check().unwrap_err();
+        errors.iter().map(|error| format!("{}: {error}", error.field())).collect()
+    }
+
+    #[test]
+    fn the_shortest_rule_has_every_default() {
+        let checked = rule("match: node_load1").check().unwrap();
+        assert_eq!(checked.name, "node_load1");
+        assert_eq!(checked.min_n_samples_seen, 16);
+        assert_eq!(checked.scale, Sides::both(1.0));
+        assert_eq!((checked.kind, checked.detection_direction), (Kind::Auto, Direction::Both));
+        assert_eq!((checked.emit, checked.provide_series), (Emit::Always, Outputs::SCORE));
+        assert_eq!((checked.data_range, checked.z_threshold, checked.exclude), (None, None, false));
+    }
+
+    #[test]
+    fn every_field_of_vmanomalys_vocabulary_is_understood() {
+        let checked = rule(
+            r#"
+name: disk
+match: ['node_filesystem_avail_bytes{fstype!="tmpfs"}', node_filesystem_free_bytes]
+priority: 7
+kind: gauge
+data_range: [0, 'inf']
+detection_direction: below_expected
+min_dev_from_expected: [1.5, 2]
+min_rel_dev_from_expected: 10
+scale: [0.8, 1.2]
+clip_predictions: true
+min_n_samples_seen: 30
+z_threshold: 3.5
+emit: {above: 0.5}
+provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]
+"#,
+        )
+        .check()
+        .unwrap();
+        assert_eq!(checked.selectors.len(), 2);
+        assert_eq!(checked.data_range, Some(Bounds { lower: 0.0, upper: f64::INFINITY }));
+        assert_eq!(checked.min_dev_from_expected, Sides { lower: 1.5, upper: 2.0 });
+        assert_eq!(checked.min_rel_dev_from_expected, Sides::both(0.1));
+        assert_eq!(checked.scale, Sides { lower: 0.8, upper: 1.2 });
+        assert_eq!((checked.min_n_samples_seen, checked.z_threshold), (30, Some(3.5)));
+        assert_eq!((checked.emit, checked.provide_series.count()), (Emit::Above(0.5), 4));
+        assert_eq!((checked.priority, checked.clip_predictions), (7, true));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_said_at_once() {
+        let yaml = r#"
+match: [node_load1, 'up{job}']
+data_range: [5, 1]
+min_dev_from_expected: -1
+scale: [0, 1]
+min_n_samples_seen: 0
+z_threshold: -2
+emit: {above: 0}
+provide_series: []
+"#;
+        let errors = errors_of(yaml);
+        let starts = [
+            "match[1]: the selector",
+            "data_range: 5 to 1 is not a range",
+            "min_dev_from_expected: -1 cannot",
+            "min_dev_from_expected: -1 cannot",
+            "scale: 0 cannot",
+            "min_n_samples_seen: 0 samples",
+            "z_threshold: -2 cannot",
+            "emit: 0 cannot",
+            "provide_series: provide_series is empty",
+        ];
+        assert_eq!(errors.len(), starts.len(), "{errors:#?}");
+        for (error, start) in errors.iter().zip(starts) {
+            assert!(error.starts_with(start), "{error:?} does not start with {start:?}");
+        }
+        assert!(errors_of("name: x")[0].contains("match: node_load1"));
+        assert!(errors_of("{match: up, clip_predictions: true}")[0].contains("needs data_range"));
+        assert!(errors_of("{match: up, data_range: [-inf, inf]}")[0].contains("at most one side"));
+    }
+
+    #[test]
+    fn a_rule_reads_back_as_it_was_written() {
+        let raw = rule("{match: up, emit: {above: 0.5}, scale: [1, 2], min_dev_from_expected: 3}");
+        let written = serde_saphyr::to_string(&raw).unwrap();
+        assert_eq!(rule(&written), raw, "{written}");
+    }
+}
