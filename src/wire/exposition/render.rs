@@ -1,0 +1,278 @@
+//! The families of scores that are appended to a page, in the page's own format.
+
+use std::borrow::Cow;
+
+use super::format::{Format, Syntax};
+use super::number::write_value;
+use super::page::Page;
+use crate::batch::is_stale_marker;
+use crate::inject::ScoreSample;
+use crate::wire::varint;
+
+/// How many score series a page can still take before its scrape job would refuse it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Samples.
+    pub samples: usize,
+    /// Labels of one series, its name among them.
+    pub labels: usize,
+}
+
+/// Scores spelled in the format of a page, and what became of each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScoreFamilies {
+    /// Whole lines, or whole delimited messages.
+    pub bytes: Vec<u8>,
+    /// Series written.
+    pub appended: usize,
+    /// Series left out since the scrape job's limits leave no room ([`Room`]).
+    pub over_limit: usize,
+    /// Series left out since the page has a family of that name itself (P30).
+    pub clashing: usize,
+    /// Series left out since two of their labels have one name once escaped.
+    pub ambiguous: usize,
+}
+
+/// Labels of one score series with names as the format may spell them.
+type Labels<'a> = Vec<(Cow<'a, str>, &'a str)>;
+
+/// `MetricType.GAUGE` of `metrics.proto`.
+const GAUGE: u64 = 1;
+
+// === impl Room ===
+
+impl Room {
+    /// A page whose scrape job has no limits.
+    pub const ENDLESS: Self = Self { samples: usize::MAX, labels: usize::MAX };
+}
+
+// === impl ScoreFamilies ===
+
+impl ScoreFamilies {
+    /// Spells `scores` for the end of `page`, grouped by their names in order of first appearance.
+    ///
+    /// Stale markers are left out: a series that is missing on a page ends there (P18). A timestamp is
+    /// written only where the page itself gave one to the scored sample.
+    pub fn render(scores: &[ScoreSample], page: &Page, room: Room) -> Self {
+        let mut families = Self::default();
+        let mut names: Vec<&str> = Vec::new();
+        for score in scores {
+            let name = score.name.value();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        for name in names {
+            let members = scores
+                .iter()
+                .filter(|score| score.name.value() == name && !is_stale_marker(score.sample.value));
+            families.family(name, members, page, room);
+        }
+        families
+    }
+
+    fn family<'a>(
+        &mut self,
+        name: &str,
+        members: impl Iterator<Item = &'a ScoreSample>,
+        page: &Page,
+        room: Room,
+    ) {
+        let spelled = spell_name(name, page.format(), true);
+        if page.has_family(&spelled) {
+            self.clashing += members.count();
+            return;
+        }
+        let mut body = Vec::new();
+        for score in members {
+            if let Some(labels) = self.admit(score, page.format(), room) {
+                let timestamp_ms = Some(score.sample.timestamp_ms).filter(|&t| t != page.scraped_at_ms());
+                match page.format().syntax {
+                    Syntax::Protobuf => put_metric(&mut body, &labels, score.sample.value, timestamp_ms),
+                    syntax => {
+                        write_line(&mut body, &spelled, &labels, score.sample.value, timestamp_ms, syntax)
+                    }
+                }
+            }
+        }
+        if !body.is_empty() {
+            put_family(&mut self.bytes, &spelled, &body, page.format().syntax);
+        }
+    }
+
+    /// The labels of `score` if it may be written, else a count of why not.
+    fn admit<'a>(&mut self, score: &'a ScoreSample, format: Format, room: Room) -> Option<Labels<'a>> {
+        let pairs = score.labels.pairs();
+        if self.appended >= room.samples || pairs.len() + 1 > room.labels {
+            self.over_limit += 1;
+            return None;
+        }
+        let labels: Labels<'_> =
+            pairs.iter().map(|pair| (spell_name(pair.name(), format, false), pair.value())).collect();
+        let escaped = labels.iter().any(|(name, _)| matches!(name, Cow::Owned(_)));
+        if escaped
+            && labels.iter().enumerate().any(|(at, (name, _))| labels.iter().take(at).any(|l| l.0 == *name))
+        {
+            self.ambiguous += 1;
+            return None;
+        }
+        self.appended += 1;
+        Some(labels)
+    }
+}
+
+/// A name as `format` may have it: as it is, else with underscores (P5).
+fn spell_name(name: &str, format: Format, metric: bool) -> Cow<'_, str> {
+    if format.utf8_names || is_legacy(name, metric) {
+        return Cow::Borrowed(name);
+    }
+    let legacy = |(at, c): (usize, char)| {
+        let fits =
+            c.is_ascii_alphabetic() || c == '_' || (metric && c == ':') || (at > 0 && c.is_ascii_digit());
+        if fits { c } else { '_' }
+    };
+    Cow::Owned(name.chars().enumerate().map(legacy).collect())
+}
+
+/// Whether `name` is in `[a-zA-Z_:][a-zA-Z0-9_:]*`, without the colon for a label.
+fn is_legacy(name: &str, metric: bool) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || (metric && b == b':');
+    name.bytes().all(fits) && name.bytes().next().is_some_and(|b| !b.is_ascii_digit())
+}
+
+fn help(name: &str) -> &'static str {
+    match name {
+        _ if name.ends_with("anomaly_score") => {
+            "Anomaly score of the series named by the other labels; above 1 is an anomaly."
+        }
+        _ if name.ends_with("yhat_lower") => "Lower end of the band in which the value was expected.",
+        _ if name.ends_with("yhat_upper") => "Upper end of the band in which the value was expected.",
+        _ if name.ends_with("yhat") => "Value that was expected.",
+        _ => "Written by Sidelong beside the series named by the other labels.",
+    }
+}
+
+/// Puts what describes a family before its `body`.
+fn put_family(out: &mut Vec<u8>, name: &str, body: &[u8], syntax: Syntax) {
+    if syntax == Syntax::Protobuf {
+        let mut family = Vec::with_capacity(body.len() + 128);
+        put_bytes(&mut family, 1, name.as_bytes());
+        put_bytes(&mut family, 2, help(name).as_bytes());
+        put_varint(&mut family, 3, GAUGE);
+        family.extend_from_slice(body);
+        varint::write(out, family.len() as u64);
+        out.extend_from_slice(&family);
+        return;
+    }
+    for (word, text) in [("HELP", help(name)), ("TYPE", "gauge")] {
+        out.extend_from_slice(b"# ");
+        out.extend_from_slice(word.as_bytes());
+        out.push(b' ');
+        write_name(out, name, true);
+        out.push(b' ');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'\n');
+    }
+    out.extend_from_slice(body);
+}
+
+// --- text ---
+
+fn write_line(
+    out: &mut Vec<u8>,
+    name: &str,
+    labels: &Labels<'_>,
+    value: f64,
+    timestamp_ms: Option<i64>,
+    syntax: Syntax,
+) {
+    let quoted = !is_legacy(name, true);
+    if !quoted {
+        out.extend_from_slice(name.as_bytes());
+    }
+    out.push(b'{');
+    if quoted {
+        write_quoted(out, name);
+    }
+    for (at, (label, text)) in labels.iter().enumerate() {
+        if quoted || at > 0 {
+            out.push(b',');
+        }
+        write_name(out, label, false);
+        out.push(b'=');
+        write_quoted(out, text);
+    }
+    out.extend_from_slice(b"} ");
+    write_value(out, value);
+    if let Some(timestamp_ms) = timestamp_ms {
+        out.push(b' ');
+        write_timestamp(out, timestamp_ms, syntax);
+    }
+    out.push(b'\n');
+}
+
+fn write_name(out: &mut Vec<u8>, name: &str, metric: bool) {
+    if is_legacy(name, metric) {
+        out.extend_from_slice(name.as_bytes());
+    } else {
+        write_quoted(out, name);
+    }
+}
+
+fn write_quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            _ => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}
+
+fn write_timestamp(out: &mut Vec<u8>, timestamp_ms: i64, syntax: Syntax) {
+    let text = match syntax {
+        Syntax::OpenMetrics => {
+            let sign = if timestamp_ms < 0 { "-" } else { "" };
+            let millis = timestamp_ms.unsigned_abs();
+            format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
+        }
+        _ => timestamp_ms.to_string(),
+    };
+    out.extend_from_slice(text.as_bytes());
+}
+
+// --- protobuf ---
+
+fn put_metric(out: &mut Vec<u8>, labels: &Labels<'_>, value: f64, timestamp_ms: Option<i64>) {
+    let mut metric = Vec::with_capacity(256);
+    for (name, value) in labels {
+        let mut pair = Vec::with_capacity(name.len() + value.len() + 8);
+        put_bytes(&mut pair, 1, name.as_bytes());
+        put_bytes(&mut pair, 2, value.as_bytes());
+        put_bytes(&mut metric, 1, &pair);
+    }
+    let mut gauge = vec![1 << 3 | 1];
+    gauge.extend_from_slice(&value.to_bits().to_le_bytes());
+    put_bytes(&mut metric, 2, &gauge);
+    if let Some(timestamp_ms) = timestamp_ms {
+        put_varint(&mut metric, 6, timestamp_ms as u64);
+    }
+    put_bytes(out, 4, &metric);
+}
+
+fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    out.push(field << 3 | 2);
+    varint::write(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn put_varint(out: &mut Vec<u8>, field: u8, value: u64) {
+    out.push(field << 3);
+    varint::write(out, value);
+}
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;
