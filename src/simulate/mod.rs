@@ -1,1 +1,9 @@
 //! Synthetic metrics with labelled anomalies: the exporter, the data set, the demo.
+//!
+//! [`synth`] makes the values and knows the truth about them, [`exposition`] and [`truth`] write both
+//! down, [`verdict`] weighs scores against the truth.
+
+pub mod exposition;
+pub mod synth;
+pub mod truth;
+pub mod verdict;

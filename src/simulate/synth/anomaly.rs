@@ -1,0 +1,205 @@
+//! What can go wrong, and what it does to the values.
+
+use serde::{Deserialize, Serialize};
+
+use super::season;
+
+/// The shape of an anomaly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// A few minutes far above the usual.
+    Spike,
+    /// A step to another level, held, and back.
+    LevelShift,
+    /// A slow climb away from the usual, ended at once (a leak, then the restart that frees it).
+    Drift,
+    /// A counter that stops counting, or a gauge that sticks at its last value.
+    Flatline,
+    /// The day behaves like the night or the night like the day.
+    SeasonalBreak,
+    /// A container that restarts again and again, its counters beginning at zero each time.
+    PodRestarts,
+}
+
+/// A group of series of one instance that an anomaly strikes together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Processor time by mode, the load averages, and the container's processor time.
+    Cpu,
+    /// Available memory of the node and working set of the container.
+    Memory,
+    /// Disk operations, bytes and busy time.
+    Disk,
+    /// Network bytes and packets.
+    Network,
+    /// The rate of http requests, and with it every bucket of their histogram.
+    Http,
+    /// How long http requests take.
+    Latency,
+    /// The container's restarts; it strikes every series of the pod.
+    Pod,
+    /// What no anomaly touches: sizes and slow trends.
+    Steady,
+}
+
+/// One injected anomaly: the ground truth.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// A number that grows from event to event, from 0.
+    pub id: u64,
+    /// Its shape.
+    pub kind: Kind,
+    /// Which series of the instance it strikes.
+    pub channel: Channel,
+    /// Which instance it strikes, from 0.
+    pub instance: u32,
+    /// The first moment of it, Unix milliseconds.
+    pub start_ms: i64,
+    /// The first moment after it, Unix milliseconds.
+    pub end_ms: i64,
+    /// How strong it is: the factor that it multiplies the usual by, where its kind has one.
+    pub size: f64,
+}
+
+/// How an event bends its channel at one tick.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Effect {
+    /// What the usual is multiplied by.
+    pub(super) factor: f64,
+    /// Nothing moves: counters stop, gauges stick.
+    pub(super) frozen: bool,
+    /// The season stands upside down.
+    pub(super) broken: bool,
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::Spike, Self::LevelShift, Self::Drift, Self::Flatline, Self::SeasonalBreak, Self::PodRestarts];
+
+    /// The name as it stands in labels and files, for example `level_shift`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Spike => "spike",
+            Self::LevelShift => "level_shift",
+            Self::Drift => "drift",
+            Self::Flatline => "flatline",
+            Self::SeasonalBreak => "seasonal_break",
+            Self::PodRestarts => "pod_restarts",
+        }
+    }
+
+    /// The channels on which this kind is plain to see in what is exported.
+    pub fn channels(self) -> &'static [Channel] {
+        use Channel::{Cpu, Disk, Http, Latency, Memory, Network, Pod};
+        match self {
+            Self::Spike => &[Cpu, Disk, Network, Latency],
+            Self::LevelShift => &[Memory, Network, Disk, Http],
+            Self::Drift => &[Memory, Latency, Network],
+            Self::Flatline => &[Http, Network, Memory],
+            Self::SeasonalBreak => &[Cpu, Http, Network],
+            Self::PodRestarts => &[Pod],
+        }
+    }
+
+    /// The shortest and the longest event of this kind, in minutes.
+    pub(super) fn minutes(self) -> (i64, i64) {
+        match self {
+            Self::Spike => (8, 15),
+            Self::LevelShift => (45, 90),
+            Self::Drift => (90, 150),
+            Self::Flatline => (30, 60),
+            Self::SeasonalBreak => (90, 150),
+            Self::PodRestarts => (20, 30),
+        }
+    }
+
+    /// The weakest and the strongest event of this kind, as [`Event::size`].
+    pub(super) fn sizes(self) -> (f64, f64) {
+        match self {
+            Self::Spike => (3.5, 6.0),
+            Self::LevelShift => (1.8, 2.6),
+            Self::Drift => (2.2, 3.0),
+            Self::Flatline | Self::SeasonalBreak | Self::PodRestarts => (1.0, 1.0),
+        }
+    }
+
+    /// Whether an event of this kind would show if its middle were at `at_ms`.
+    pub(super) fn shows_at(self, at_ms: i64) -> bool {
+        self != Self::SeasonalBreak || season::contrast(at_ms) > 2.5
+    }
+}
+
+// === impl Channel ===
+
+impl Channel {
+    /// How many channels there are.
+    pub(super) const COUNT: usize = 8;
+
+    /// The name as it stands in labels and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::Disk => "disk",
+            Self::Network => "network",
+            Self::Http => "http",
+            Self::Latency => "latency",
+            Self::Pod => "pod",
+            Self::Steady => "steady",
+        }
+    }
+
+    /// What instance `number` is called in this channel: a node by its address, a pod by its name.
+    pub fn target(self, number: u32) -> String {
+        match self {
+            Self::Http | Self::Latency | Self::Pod => format!("api-{number}"),
+            _ => format!("node-{number}:9100"),
+        }
+    }
+}
+
+// === impl Event ===
+
+impl Event {
+    /// Milliseconds between two restarts of a crash loop, the first of them half of it after the start.
+    pub(super) const RESTART_EVERY_MS: i64 = 150_000;
+
+    /// Whether the event is under way at `at_ms`.
+    pub fn is_active(&self, at_ms: i64) -> bool {
+        (self.start_ms..self.end_ms).contains(&at_ms)
+    }
+
+    /// The node or pod that it strikes, for example `node-0:9100` or `api-0`.
+    pub fn target(&self) -> String {
+        self.channel.target(self.instance)
+    }
+
+    /// What the event does to its channel at `at_ms`, a moment within it.
+    pub(super) fn effect(&self, at_ms: i64) -> Effect {
+        let plain = Effect { factor: 1.0, frozen: false, broken: false };
+        match self.kind {
+            Kind::Spike | Kind::LevelShift => Effect { factor: self.size, ..plain },
+            Kind::Drift => {
+                let share = (at_ms - self.start_ms) as f64 / (self.end_ms - self.start_ms) as f64;
+                Effect { factor: 1.0 + (self.size - 1.0) * share, ..plain }
+            }
+            Kind::Flatline => Effect { frozen: true, ..plain },
+            Kind::SeasonalBreak => Effect { broken: true, ..plain },
+            Kind::PodRestarts => plain,
+        }
+    }
+
+    /// Whether the container restarts in the tick that ends at `at_ms` and is `tick_ms` long.
+    pub(super) fn restarts(&self, at_ms: i64, tick_ms: i64) -> bool {
+        let since = at_ms - self.start_ms + Self::RESTART_EVERY_MS / 2;
+        self.kind == Kind::PodRestarts
+            && self.is_active(at_ms)
+            && since.div_euclid(Self::RESTART_EVERY_MS)
+                != (since - tick_ms).div_euclid(Self::RESTART_EVERY_MS)
+    }
+}
