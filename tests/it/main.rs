@@ -1,0 +1,10 @@
+//! Integration tests, in one binary: against Sidelong as it is built, and against the real parts it works with.
+//!
+//! A test that needs a real part asks for it by `tool!`; where the part is absent the test returns, counted as skipped.
+
+// A test that cannot set itself up has nothing to recover: it says so and ends.
+#![allow(clippy::unwrap_used)]
+
+#[macro_use]
+mod harness;
+mod parts;
