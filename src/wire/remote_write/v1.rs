@@ -1,0 +1,246 @@
+//! Remote write 1.0, `prometheus.WriteRequest`.
+
+use std::ops::Range;
+
+use super::fields::{self, DELIMITED, Fields, bounded, key};
+use super::{DecodeError, Decoded, Element, ElementLimits};
+use crate::batch::{Batch, Key, LabelSource, SeriesSpan};
+
+/// Reads the labels of a batch that [`decode`] made from the same bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'a> {
+    /// The decompressed body.
+    pub raw: &'a [u8],
+}
+
+/// One label as it stands in the body.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LabelSpan {
+    pub(super) name: Range<usize>,
+    pub(super) value: Range<usize>,
+}
+
+struct Walk<'a> {
+    raw: &'a [u8],
+    seed: u64,
+    limits: &'a ElementLimits,
+    batch: &'a mut Batch,
+    counts: Decoded,
+    /// The labels of a series that has other fields between them, side by side.
+    gathered: Vec<u8>,
+}
+
+/// Where the labels of a series stand: within `region`, and nothing else there if `contiguous`.
+struct LabelRegion {
+    region: Range<usize>,
+    contiguous: bool,
+    count: usize,
+}
+
+const SERIES: fields::Key = key(1, DELIMITED);
+const METADATA: fields::Key = key(3, DELIMITED);
+const LABEL: fields::Key = key(1, DELIMITED);
+const SAMPLE: fields::Key = key(2, DELIMITED);
+const EXEMPLAR: fields::Key = key(3, DELIMITED);
+const HISTOGRAM: fields::Key = key(4, DELIMITED);
+const NAME: fields::Key = key(1, DELIMITED);
+const VALUE: fields::Key = key(2, DELIMITED);
+
+/// A label message up to this long has a name and a value within any sensible limit.
+const SHORT_LABEL: usize = 127;
+
+/// Decodes `raw`, a decompressed body, into `batch`, which it empties first.
+///
+/// Series entries without samples are counted and left out of the batch. `seed` goes into the keys.
+///
+/// # Errors
+///
+/// Damaged bytes, or more elements than `limits` allow, found while walking. The batch then holds what
+/// was read until there and must not be used.
+pub fn decode(
+    raw: &[u8],
+    seed: u64,
+    limits: &ElementLimits,
+    batch: &mut Batch,
+) -> Result<Decoded, DecodeError> {
+    batch.clear();
+    let mut walk = Walk { raw, seed, limits, batch, counts: Decoded::default(), gathered: Vec::new() };
+    let mut fields = Fields::of(raw)?;
+    while !fields.is_done() {
+        match fields.key()? {
+            SERIES => {
+                let body = fields.delimited()?;
+                walk.series(body)?;
+            }
+            METADATA => {
+                fields.delimited()?;
+                walk.counts.metadata += 1;
+            }
+            other => fields.skip(other, &[1, 3])?,
+        }
+    }
+    let mut counts = walk.counts;
+    counts.samples = batch.samples.len() as u32;
+    Ok(counts)
+}
+
+/// Reads the label message at `range` of `raw`.
+pub(super) fn label(raw: &[u8], range: &Range<usize>) -> Result<LabelSpan, DecodeError> {
+    let mut label = LabelSpan::default();
+    let mut fields = Fields::within(raw, range);
+    while !fields.is_done() {
+        match fields.key()? {
+            NAME => label.name = fields.delimited()?,
+            VALUE => label.value = fields.delimited()?,
+            other => fields.skip(other, &[1, 2])?,
+        }
+    }
+    Ok(label)
+}
+
+// === impl Walk ===
+
+impl Walk<'_> {
+    #[inline(always)]
+    fn series(&mut self, body: Range<usize>) -> Result<(), DecodeError> {
+        self.counts.series += 1;
+        bounded(self.counts.series as usize, self.limits.max_series_per_request, Element::Series)?;
+        let mut labels = LabelRegion { region: 0..0, contiguous: true, count: 0 };
+        let first_sample = self.batch.samples.len();
+        let mut fields = Fields::within(self.raw, &body);
+        while !fields.is_done() {
+            let at = fields.at();
+            match fields.key()? {
+                LABEL => {
+                    let message = fields.delimited()?;
+                    self.check_label(&message)?;
+                    labels.add(at..message.end, self.limits)?;
+                }
+                SAMPLE => {
+                    let message = fields.delimited()?;
+                    self.batch.samples.push(fields.sample(&message, &[1, 2])?);
+                    let count = self.batch.samples.len();
+                    bounded(
+                        count - first_sample,
+                        self.limits.max_samples_per_series,
+                        Element::SeriesSamples,
+                    )?;
+                }
+                EXEMPLAR => {
+                    fields.delimited()?;
+                    self.counts.exemplars += 1;
+                }
+                HISTOGRAM => {
+                    fields.delimited()?;
+                    self.counts.histograms += 1;
+                }
+                other => fields.skip(other, &[1, 2, 3, 4])?,
+            }
+        }
+        self.push(labels, first_sample)
+    }
+
+    #[inline(always)]
+    fn check_label(&self, message: &Range<usize>) -> Result<(), DecodeError> {
+        if message.len() <= SHORT_LABEL { Ok(()) } else { self.check_long_label(message) }
+    }
+
+    #[cold]
+    fn check_long_label(&self, message: &Range<usize>) -> Result<(), DecodeError> {
+        let label = label(self.raw, message)?;
+        bounded(label.name.len(), self.limits.max_label_name_length, Element::LabelName)?;
+        bounded(label.value.len(), self.limits.max_label_value_length, Element::LabelValue)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, labels: LabelRegion, first_sample: usize) -> Result<(), DecodeError> {
+        let samples = self.batch.samples.len();
+        if samples == first_sample {
+            return Ok(());
+        }
+        bounded(samples, self.limits.max_samples_per_request, Element::Samples)?;
+        let LabelRegion { region, contiguous, .. } = labels;
+        let key = if contiguous {
+            Key::of(&self.raw[region.clone()], self.seed)
+        } else {
+            self.key_of_scattered(&region)?
+        };
+        self.batch.series.push(SeriesSpan {
+            key,
+            labels: region.start as u32..region.end as u32,
+            samples: first_sample as u32..samples as u32,
+        });
+        Ok(())
+    }
+
+    /// The key that the same labels would have side by side.
+    #[cold]
+    fn key_of_scattered(&mut self, region: &Range<usize>) -> Result<Key, DecodeError> {
+        self.gathered.clear();
+        let mut fields = Fields::within(self.raw, region);
+        while !fields.is_done() {
+            let at = fields.at();
+            match fields.key()? {
+                LABEL => {
+                    let message = fields.delimited()?;
+                    self.gathered.extend_from_slice(&self.raw[at..message.end]);
+                }
+                other => fields.skip(other, &[])?,
+            }
+        }
+        Ok(Key::of(&self.gathered, self.seed))
+    }
+}
+
+// === impl LabelRegion ===
+
+impl LabelRegion {
+    #[inline(always)]
+    fn add(&mut self, field: Range<usize>, limits: &ElementLimits) -> Result<(), DecodeError> {
+        if self.count == 0 {
+            self.region.start = field.start;
+        } else {
+            self.contiguous &= self.region.end == field.start;
+        }
+        self.region.end = field.end;
+        self.count += 1;
+        bounded(self.count, limits.max_labels_per_series, Element::Labels)
+    }
+}
+
+// === impl Labels ===
+
+impl<'a> Labels<'a> {
+    /// Calls `each` for every label in `region`, unless one of them is damaged or not UTF-8: then it
+    /// stops there and returns false.
+    fn walk(
+        self,
+        region: &Range<u32>,
+        mut each: impl FnMut(&'a [u8], &'a [u8]),
+    ) -> Result<bool, DecodeError> {
+        let mut fields = Fields::within(self.raw, &(region.start as usize..region.end as usize));
+        while !fields.is_done() {
+            match fields.key()? {
+                LABEL => {
+                    let label = label(self.raw, &fields.delimited()?)?;
+                    let (name, value) = (&self.raw[label.name], &self.raw[label.value]);
+                    if std::str::from_utf8(name).is_err() || std::str::from_utf8(value).is_err() {
+                        return Ok(false);
+                    }
+                    each(name, value);
+                }
+                other => fields.skip(other, &[])?,
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl LabelSource for Labels<'_> {
+    /// As the trait says; a series with a damaged or non-UTF-8 label has none at all.
+    fn for_each_label(&self, labels: &Range<u32>, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let sound = self.walk(labels, |_, _| ()) == Ok(true);
+        let handed_out = sound && self.walk(labels, each) == Ok(true);
+        debug_assert_eq!(sound, handed_out, "the same bytes read twice");
+    }
+}
