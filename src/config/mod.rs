@@ -2,3 +2,4 @@
 
 pub mod secret;
 pub mod units;
+pub mod yaml;

@@ -144,7 +144,7 @@ impl fmt::Display for PromDuration {
         }
         for (unit, millis) in DURATION_UNITS {
             let exact_only = matches!(unit, "y" | "w");
-            if rest >= millis && (!exact_only || rest % millis == 0) {
+            if rest >= millis && (!exact_only || rest.is_multiple_of(millis)) {
                 write!(f, "{}{unit}", rest / millis)?;
                 rest %= millis;
             }
