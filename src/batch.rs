@@ -37,19 +37,19 @@ pub fn stale_marker() -> f64 {
     f64::from_bits(STALE_MARKER_BITS)
 }
 
-/// Who owns a series besides its labels: a tenant of the push door, or a target of the pull door.
-///
-/// Equal labels in two scopes are two series. The number is handed out by
-/// [`crate::series::Scopes`] and means nothing across restarts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scope(pub u32);
-
 /// A hash of a series' scope and of its label bytes *as this door spells them*.
 ///
 /// The same series spelled otherwise (2.0 instead of 1.0, labels in another order) has another key;
 /// the series table maps both to one slot when it first meets them, by comparing the labels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(pub [u64; 2]);
+
+impl std::hash::Hash for Key {
+    /// A key is a hash already; one word of it is enough to spread keys over a map.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[1]);
+    }
+}
 
 impl Key {
     /// The key of `bytes` in the scope and door that `seed` stands for.

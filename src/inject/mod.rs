@@ -1,9 +1,15 @@
 //! From scores to the series that are sent along.
 
+mod names;
+mod workload;
+
 use std::sync::Arc;
 
 use crate::batch::Sample;
 use crate::series::labels::{Pair, SeriesLabels};
+
+pub use names::{Names, Output, TemplateError};
+pub use workload::{Workload, Workloads};
 
 /// One sample of an injected series: what the forwarder sends and the pull door appends.
 #[derive(Clone, Debug)]
@@ -12,7 +18,19 @@ pub struct ScoreSample {
     /// score that waits in a queue survives the eviction of its series.
     pub labels: Arc<SeriesLabels>,
     /// The `__name__` pair: `anomaly_score`, `yhat`, ... as the name template spells it.
-    pub name: Arc<Pair>,
+    pub name: &'static Pair,
     /// The score and the timestamp of the sample that it judges.
     pub sample: Sample,
+}
+
+/// Takes what the corridor injects, one sample at a time, in order per series.
+pub trait Emit {
+    /// Takes one sample of the series called `name` with `labels`.
+    fn emit(&mut self, labels: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample);
+}
+
+impl Emit for Vec<ScoreSample> {
+    fn emit(&mut self, labels: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample) {
+        self.push(ScoreSample { labels: Arc::clone(labels), name, sample });
+    }
 }

@@ -1,0 +1,53 @@
+//! What the table keeps of one series.
+
+use std::sync::Arc;
+
+use super::labels::SeriesLabels;
+use super::scopes::Scope;
+use crate::batch::{Key, Sample};
+use crate::detect;
+
+/// Everything Sidelong remembers of one scored series, of fixed size but for its labels.
+///
+/// The newest sample waits before it teaches: it is learned from when the next one comes. So the same
+/// sample can be judged again, by a retry or by a second scraper, against the very state it was first
+/// judged against.
+#[derive(Debug)]
+pub struct Series {
+    /// What its samples have taught.
+    pub state: detect::State,
+    /// The last sample that has taught.
+    pub taught: Option<Sample>,
+    /// The newest sample: judged, not yet learned from.
+    pub newest: Option<Sample>,
+    /// The score that the newest sample was given.
+    pub score: Option<f64>,
+    /// The score series is being sent; it owes a stale marker when it stops.
+    pub emitting: bool,
+    /// The newest sample was scored above 1.
+    pub anomalous: bool,
+    /// Index of the deciding rule in the rule set of generation `rules`.
+    pub rule: u16,
+    /// Which rule set chose `rule`.
+    pub generation: u16,
+    /// When it was last seen, in seconds since the epoch, by the arrival clock.
+    pub seen_s: u32,
+    /// Workload that it is counted in.
+    pub workload: u32,
+    /// Labels of its score series.
+    pub labels: Arc<SeriesLabels>,
+    pub(super) scope: Arc<Scope>,
+    pub(super) keys: [Key; 2],
+}
+
+impl Series {
+    /// The scope that the series belongs to.
+    pub fn scope(&self) -> &Arc<Scope> {
+        &self.scope
+    }
+
+    #[inline]
+    pub(super) fn goes_by(&self, key: &Key) -> bool {
+        self.keys[0] == *key || self.keys[1] == *key
+    }
+}
