@@ -21,7 +21,7 @@ pub struct Demands {
     pub direction: Direction,
     /// Absolute deviations smaller than this score 0.
     pub min_dev: [f64; 2],
-    /// Deviations smaller than this many percent of the expected value score 0.
+    /// Deviations smaller than this fraction of the expected value score 0.
     pub min_rel_dev: [f64; 2],
     /// Factors on the width of the band.
     pub scale: [f64; 2],
@@ -29,6 +29,8 @@ pub struct Demands {
     pub clip_predictions: bool,
     /// Samples that a series must have shown before it scores.
     pub min_samples: u32,
+    /// Standard deviations at which the score is 1, in place of the detector's own.
+    pub threshold: Option<f64>,
 }
 
 impl Default for Demands {
@@ -41,6 +43,7 @@ impl Default for Demands {
             scale: [1.0; 2],
             clip_predictions: false,
             min_samples: 16,
+            threshold: None,
         }
     }
 }
@@ -57,7 +60,7 @@ impl Demands {
             Direction::BelowExpected => side == 0,
         };
         let size = error.abs();
-        let relative = self.min_rel_dev[side] / 100.0 * expected.abs();
+        let relative = self.min_rel_dev[side] * expected.abs();
         if counts && size >= self.min_dev[side] && size >= relative { error } else { 0.0 }
     }
 
@@ -79,7 +82,7 @@ impl Demands {
     /// The band `expected - width .. expected + width`, open on the side that does not count.
     pub(super) fn band(&self, expected: f64, width: f64) -> [f64; 2] {
         let side = |side: usize| {
-            let floor = self.min_dev[side].max(self.min_rel_dev[side] / 100.0 * expected.abs());
+            let floor = self.min_dev[side].max(self.min_rel_dev[side] * expected.abs());
             (width * self.scale[side]).max(floor)
         };
         let lower = match self.direction {

@@ -98,7 +98,8 @@ impl Seasonal {
         }
         let (expected, spread) = self.forecast(state, at_ms);
         let expected = demands.clip(expected);
-        let width = (self.threshold * MAD_TO_SIGMA * spread).max(self.floor * expected.abs());
+        let threshold = demands.threshold.unwrap_or(self.threshold);
+        let width = (threshold * MAD_TO_SIGMA * spread).max(self.floor * expected.abs());
         let [lower, upper] = demands.band(expected, width);
         let mut score = 0.0;
         if state.samples >= demands.min_samples {
@@ -255,7 +256,7 @@ mod tests {
         let demands = Demands { min_dev: [0.0, 500.0], ..Demands::default() };
         assert_eq!(score(wave(500), 300.0, &demands), 0.0);
         assert!(score(wave(500), 700.0, &demands) > 1.0);
-        let relative = Demands { min_rel_dev: [0.0, 400.0], ..Demands::default() };
+        let relative = Demands { min_rel_dev: [0.0, 4.0], ..Demands::default() };
         assert_eq!(score(wave(500), 300.0, &relative), 0.0);
     }
 

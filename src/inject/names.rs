@@ -30,7 +30,9 @@ pub enum TemplateError {
     #[error("scores.name_template {0:?} lacks $VAR: all outputs would have the same name")]
     LacksVariable(String),
     /// The result is no metric name.
-    #[error("scores.name_template {0:?} does not make metric names: use letters, digits, '_' and ':' around $VAR")]
+    #[error(
+        "scores.name_template {0:?} does not make metric names: use letters, digits, '_' and ':' around $VAR"
+    )]
     NoMetricName(String),
 }
 
@@ -62,7 +64,9 @@ impl Output {
     /// What the exposition says of the family.
     pub fn help(self) -> &'static str {
         match self {
-            Self::AnomalyScore => "Anomaly score of the series named in the label for; above 1 is an anomaly.",
+            Self::AnomalyScore => {
+                "Anomaly score of the series named in the label for; above 1 is an anomaly."
+            }
             Self::Yhat => "Expected value of the series named in the label for.",
             Self::YhatLower => "Lower edge of the expected band of the series named in the label for.",
             Self::YhatUpper => "Upper edge of the expected band of the series named in the label for.",

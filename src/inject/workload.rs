@@ -50,8 +50,10 @@ impl Workload {
         if timestamp_ms < sent_ms.saturating_add(EVERY_MS) {
             return;
         }
-        let mine =
-            self.sent_ms.compare_exchange(sent_ms, timestamp_ms, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let mine = self
+            .sent_ms
+            .compare_exchange(sent_ms, timestamp_ms, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
         if mine {
             self.emit(timestamp_ms, names, out);
         }

@@ -6,6 +6,8 @@ use super::labels::SeriesLabels;
 use super::scopes::Scope;
 use crate::batch::{Key, Sample};
 use crate::detect;
+use crate::inject::Workload;
+use crate::signals::Signal;
 
 /// Everything Sidelong remembers of one scored series, of fixed size but for its labels.
 ///
@@ -26,6 +28,8 @@ pub struct Series {
     pub emitting: bool,
     /// The newest sample was scored above 1.
     pub anomalous: bool,
+    /// What of it is judged.
+    pub signal: Signal,
     /// Index of the deciding rule in the rule set of generation `rules`.
     pub rule: u16,
     /// Which rule set chose `rule`.
@@ -33,7 +37,7 @@ pub struct Series {
     /// When it was last seen, in seconds since the epoch, by the arrival clock.
     pub seen_s: u32,
     /// Workload that it is counted in.
-    pub workload: u32,
+    pub workload: Option<Arc<Workload>>,
     /// Labels of its score series.
     pub labels: Arc<SeriesLabels>,
     pub(super) scope: Arc<Scope>,

@@ -17,6 +17,7 @@ use super::scopes::Scope;
 use super::slot::Series;
 use crate::batch::Key;
 use crate::detect;
+use crate::signals::Signal;
 
 /// Series a chunk holds.
 const CHUNK_SERIES: u32 = 64;
@@ -198,10 +199,11 @@ impl Table {
             score: None,
             emitting: false,
             anomalous: false,
+            signal: Signal::Value,
             rule,
             generation,
             seen_s: newcomer.now_s,
-            workload: u32::MAX,
+            workload: None,
             labels,
             scope: Arc::clone(newcomer.scope),
             keys: [newcomer.key; 2],

@@ -1,0 +1,280 @@
+//! Finding the series of a batch, admitting new ones, and shedding others when the budget is spent.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::observe::seconds;
+use super::settings::Settings;
+use super::tally::Reason;
+use super::{Pipeline, Visit};
+use crate::batch::SeriesSpan;
+use crate::series::{Cursor, Found, Newcomer, Refused, Series, SlotId, Walk};
+
+/// At most this share of the table is evicted at once, so that a sweep is paid for by many newcomers.
+const SHED_SHARE: usize = 64;
+/// After a sweep that found nobody to evict, none is tried for this long.
+const SWEEP_PAUSE_S: u32 = 10;
+
+/// Finds the series of one batch in the table.
+pub(super) struct Admission<'a> {
+    pipeline: &'a Pipeline,
+    settings: &'a Settings,
+    visit: &'a Visit<'a>,
+    walk: Walk<'a>,
+    now_s: u32,
+    labels: LabelBuffer,
+    at: Option<SlotId>,
+}
+
+/// When the table may be swept again.
+#[derive(Debug, Default)]
+pub(super) struct Sheds {
+    not_before_s: AtomicU32,
+}
+
+/// The labels of one series, copied out of their source. Reused for all newcomers of a batch.
+#[derive(Default)]
+struct LabelBuffer {
+    bytes: Vec<u8>,
+    pairs: Vec<(Range<usize>, Range<usize>)>,
+}
+
+// === impl Admission ===
+
+impl<'a> Admission<'a> {
+    pub(super) fn new(
+        pipeline: &'a Pipeline,
+        settings: &'a Settings,
+        visit: &'a Visit<'a>,
+        cursor: &Cursor,
+    ) -> Self {
+        Self {
+            pipeline,
+            settings,
+            visit,
+            walk: pipeline.series.walk(cursor),
+            now_s: seconds(visit.now_ms),
+            labels: LabelBuffer::default(),
+            at: None,
+        }
+    }
+
+    /// The series that `span` belongs to; `None` if no rule selects it.
+    #[inline]
+    pub(super) fn admit(&mut self, span: &SeriesSpan) -> Result<Option<&mut Series>, Reason> {
+        let id = match self.walk.find(&span.key) {
+            Found::Known(id) => id,
+            Found::Unselected => return Ok(None),
+            Found::New => match self.meet(span)? {
+                Some(id) => id,
+                None => return Ok(None),
+            },
+        };
+        self.at = Some(id);
+        let generation = self.settings.generation;
+        if self.walk.series(id).is_some_and(|series| series.generation != generation)
+            && !self.select_anew(id, span)
+        {
+            return Ok(None);
+        }
+        Ok(self.walk.series(id))
+    }
+
+    /// Where the sender's next batch begins.
+    pub(super) fn cursor(&self) -> Cursor {
+        self.walk.cursor()
+    }
+
+    /// Forgets the series in hand: its state may be half changed.
+    pub(super) fn bury(&mut self) {
+        self.walk.release();
+        if let Some(id) = self.at.take() {
+            self.pipeline.evict(self.settings, id);
+        }
+    }
+
+    /// A key that was never met: another spelling of a known series, an unselected or a new one.
+    #[cold]
+    fn meet(&mut self, span: &SeriesSpan) -> Result<Option<SlotId>, Reason> {
+        self.walk.release();
+        self.labels.fill(self.visit, span);
+        let sorted = self.labels.sorted().ok_or(Reason::Labels)?;
+        let newcomer =
+            Newcomer { scope: self.visit.scope, key: span.key, sorted: &sorted, now_s: self.now_s };
+        let table = &self.pipeline.series;
+        if let Some(known) = table.recognise(&newcomer)? {
+            return Ok(Some(known));
+        }
+        let Some(rule) = self.settings.select(&sorted) else {
+            table.remember_unselected(span.key, self.settings.limits.max_series);
+            return Ok(None);
+        };
+        // A page that must not teach must not make series either.
+        if !self.visit.teach {
+            return Ok(None);
+        }
+        self.pipeline.make_room(self.settings, &newcomer, rule)?;
+        let id = table.insert(&newcomer, rule, self.settings.generation).ok_or(Reason::SeriesLimit)?;
+        self.walk.continue_behind(id);
+        self.enrol(id);
+        Ok(Some(id))
+    }
+
+    /// Counts a newcomer in, under its rule and in its workload.
+    fn enrol(&mut self, id: SlotId) {
+        let (settings, pipeline) = (self.settings, self.pipeline);
+        let Some(series) = self.walk.series(id) else { return };
+        let plan = settings.plan(series.rule);
+        plan.series.fetch_add(1, Ordering::Relaxed);
+        series.signal = plan.signal(series.labels.metric_name());
+        series.workload = pipeline.workloads.of(series.scope(), &series.labels, pipeline.series.interner());
+        if let Some(workload) = &series.workload {
+            workload.count_scored(1);
+        }
+    }
+
+    /// The rules have changed since the series was selected: asks them again. `false` if none selects it.
+    #[cold]
+    fn select_anew(&mut self, id: SlotId, span: &SeriesSpan) -> bool {
+        let settings = self.settings;
+        let Some(series) = self.walk.series(id) else { return false };
+        let labels: Vec<_> = series.labels.scored().collect();
+        if let Some(rule) = settings.select(&labels) {
+            series.rule = rule;
+            series.generation = settings.generation;
+            let plan = settings.plan(rule);
+            plan.series.fetch_add(1, Ordering::Relaxed);
+            let signal = plan.signal(series.labels.metric_name());
+            if signal != series.signal {
+                // What was learned of the value says nothing of the rate.
+                (series.signal, series.state, series.taught) = (signal, Default::default(), None);
+            }
+            return true;
+        }
+        self.walk.release();
+        self.pipeline.evict(settings, id);
+        self.pipeline.series.remember_unselected(span.key, settings.limits.max_series);
+        false
+    }
+}
+
+// === impl Pipeline: the budget of series ===
+
+impl Pipeline {
+    /// Makes sure that one more series may be inserted, evicting idle or less important ones.
+    fn make_room(&self, settings: &Settings, newcomer: &Newcomer<'_>, rule: u16) -> Result<(), Refused> {
+        let limits = &settings.limits;
+        if newcomer.scope.series() >= limits.max_series_per_scope {
+            return Err(Refused::ScopeFull);
+        }
+        if self.series.len() < limits.max_series {
+            return Ok(());
+        }
+        if newcomer.now_s < self.sheds.not_before_s.load(Ordering::Relaxed) {
+            return Err(Refused::TableFull);
+        }
+        let victims = self.victims(settings, newcomer.now_s, rule);
+        if victims.is_empty() {
+            self.sheds.not_before_s.store(newcomer.now_s.saturating_add(SWEEP_PAUSE_S), Ordering::Relaxed);
+            return Err(Refused::TableFull);
+        }
+        victims.into_iter().for_each(|id| self.evict(settings, id));
+        Ok(())
+    }
+
+    /// Who goes: the longest idle; where nobody is idle, series of the least important rule, if `rule`
+    /// is more important.
+    fn victims(&self, settings: &Settings, now_s: u32, rule: u16) -> Vec<SlotId> {
+        let limits = &settings.limits;
+        let idle_before = now_s.saturating_sub(limits.idle_after_s);
+        let least = settings.least_important().filter(|least| settings.outranks(rule, *least));
+        let (mut idle, mut minor) = (Vec::new(), Vec::new());
+        self.series.for_each(|id, series| {
+            if series.seen_s < idle_before {
+                idle.push((series.seen_s, id));
+            } else if series.generation == settings.generation && Some(series.rule) == least {
+                minor.push((series.seen_s, id));
+            }
+        });
+        let mut victims = if idle.is_empty() { minor } else { idle };
+        victims.sort_unstable_by_key(|(seen_s, _)| *seen_s);
+        victims.truncate((limits.max_series / SHED_SHARE).max(1));
+        victims.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Takes a series out of the table and out of every count.
+    fn evict(&self, settings: &Settings, id: SlotId) {
+        let Some(series) = self.series.evict(id) else { return };
+        if series.generation == settings.generation {
+            settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(workload) = &series.workload {
+            workload.count_scored(-1);
+            workload.count_anomalous(-i64::from(series.anomalous));
+        }
+    }
+}
+
+impl Settings {
+    /// The rule with series in the table that ranks last.
+    fn least_important(&self) -> Option<u16> {
+        let held = (0..self.plans.len() as u16).filter(|rule| self.series_of(*rule) > 0);
+        held.reduce(|least, rule| if self.outranks(least, rule) { rule } else { least })
+    }
+
+    /// Whether `rule` outranks `other`: by priority, then by what one finding of it has cost in series.
+    fn outranks(&self, rule: u16, other: u16) -> bool {
+        let rank = |rule: u16| (self.plan(rule).priority, -self.cost_per_finding(rule));
+        rank(rule) > rank(other)
+    }
+
+    fn series_of(&self, rule: u16) -> usize {
+        self.plan(rule).series.load(Ordering::Relaxed)
+    }
+
+    /// Series that a rule holds in the table for each anomaly that it has found.
+    fn cost_per_finding(&self, rule: u16) -> f64 {
+        let findings = self.plan(rule).findings.load(Ordering::Relaxed);
+        self.series_of(rule) as f64 / (findings + 1) as f64
+    }
+}
+
+impl From<Refused> for Reason {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TableFull => Self::SeriesLimit,
+            Refused::ScopeFull => Self::ScopeLimit,
+            Refused::Collision => Self::Labels,
+        }
+    }
+}
+
+// === impl LabelBuffer ===
+
+impl LabelBuffer {
+    fn fill(&mut self, visit: &Visit<'_>, span: &SeriesSpan) {
+        self.bytes.clear();
+        self.pairs.clear();
+        let Self { bytes, pairs } = self;
+        visit.labels.for_each_label(&span.labels, &mut |name, value| {
+            let start = bytes.len();
+            bytes.extend_from_slice(name);
+            let middle = bytes.len();
+            bytes.extend_from_slice(value);
+            pairs.push((start..middle, middle..bytes.len()));
+        });
+    }
+
+    /// The labels sorted by name, without empty values, which are the same as no label. `None` if they are
+    /// not text or a name stands twice.
+    fn sorted(&self) -> Option<Vec<(&str, &str)>> {
+        let text = |range: &Range<usize>| std::str::from_utf8(&self.bytes[range.clone()]).ok();
+        let mut sorted = Vec::with_capacity(self.pairs.len());
+        for (name, value) in self.pairs.iter().filter(|(_, value)| !value.is_empty()) {
+            sorted.push((text(name)?, text(value)?));
+        }
+        sorted.sort_unstable();
+        let repeated = sorted.windows(2).any(|two| two[0].0 == two[1].0);
+        (!repeated && !sorted.is_empty()).then_some(sorted)
+    }
+}

@@ -1,0 +1,143 @@
+//! The corridor: one batch in, its scores out. Synchronous, from the first line to the last.
+
+mod admit;
+mod observe;
+mod settings;
+mod tally;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::batch::{Batch, LabelSource};
+use crate::inject::{Emit, Workloads};
+use crate::model::ModelHandle;
+use crate::series::{Cursor, Scope, Scopes, Table};
+use admit::Admission;
+use observe::Observer;
+
+pub use settings::{Limits, Settings};
+pub use tally::{Reason, Tally};
+
+/// Scores batches. Shared by all scorers; one batch runs on one thread.
+#[derive(Debug)]
+pub struct Pipeline {
+    model: ModelHandle,
+    series: Table,
+    scopes: Scopes,
+    workloads: Workloads,
+    settings: RwLock<Arc<Settings>>,
+    sheds: admit::Sheds,
+}
+
+/// A batch on its way through the corridor.
+#[derive(Clone, Copy)]
+pub struct Visit<'a> {
+    /// Who owns its series.
+    pub scope: &'a Arc<Scope>,
+    /// The decoded batch.
+    pub batch: &'a Batch,
+    /// Where its labels can be read.
+    pub labels: &'a dyn LabelSource,
+    /// The arrival clock, in milliseconds since the epoch.
+    pub now_ms: i64,
+    /// Whether the samples teach. A page that is scraped again within its interval does not: it is
+    /// scored against the state before the interval.
+    pub teach: bool,
+}
+
+// === impl Pipeline ===
+
+impl Pipeline {
+    /// A corridor with nothing learned yet.
+    pub fn new(
+        model: ModelHandle,
+        settings: Settings,
+        scopes: Scopes,
+        workloads: Workloads,
+        table: Table,
+    ) -> Self {
+        let settings = RwLock::new(Arc::new(settings));
+        Self { model, series: table, scopes, workloads, settings, sheds: admit::Sheds::default() }
+    }
+
+    /// Scores every selected series of the visiting batch. Never fails: what cannot be scored is counted
+    /// and skipped, and the batch itself is never touched.
+    pub fn score(&self, cursor: &mut Cursor, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
+        let model = self.model.current(); // one version for the whole batch
+        let settings = self.settings(); // and one set of rules
+        let mut admission = Admission::new(self, &settings, visit, cursor);
+        let mut observer = Observer::new(&model.detector, &settings, visit, out);
+        let mut next = 0;
+        while next < visit.batch.series.len() {
+            let walked =
+                catch_unwind(AssertUnwindSafe(|| run(&mut admission, &mut observer, visit, &mut next)));
+            if walked.is_err() {
+                // A detector that panics loses the series it broke on, not the batch.
+                observer.tally.unscored(Reason::Panic, 1);
+                admission.bury();
+                next += 1;
+            }
+        }
+        *cursor = admission.cursor();
+        observer.tally
+    }
+
+    /// The configuration in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read())
+    }
+
+    /// Puts `settings` in force from the next batch on. Series keep what they have learned; which rule
+    /// they fall under is decided anew when they are next seen.
+    pub fn configure(&self, mut settings: Settings) {
+        let mut current = self.settings.write();
+        settings.generation = current.generation.wrapping_add(1);
+        *current = Arc::new(settings);
+        drop(current);
+        self.series.forget_unselected();
+    }
+
+    /// The series that are being scored.
+    pub fn series(&self) -> &Table {
+        &self.series
+    }
+
+    /// The tenants and targets that were met.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// The workloads that are counted.
+    pub fn workloads(&self) -> &Workloads {
+        &self.workloads
+    }
+}
+
+impl std::fmt::Debug for Visit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Visit").field("scope", &self.scope.name()).finish_non_exhaustive()
+    }
+}
+
+/// Walks the batch from `next` on. What is behind `next` is done, also when this panics.
+fn run(
+    admission: &mut Admission<'_>,
+    observer: &mut Observer<'_, impl Emit>,
+    visit: &Visit<'_>,
+    next: &mut usize,
+) {
+    while let Some(span) = visit.batch.series.get(*next) {
+        let samples = visit.batch.samples_of(span);
+        match admission.admit(span) {
+            Ok(Some(series)) => samples.iter().for_each(|sample| observer.observe(series, *sample)),
+            Ok(None) => observer.tally.unselected += samples.len() as u64,
+            Err(reason) => observer.tally.unscored(reason, samples.len() as u64),
+        }
+        *next += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests;

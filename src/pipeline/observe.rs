@@ -1,0 +1,213 @@
+//! One sample of one series: settle what came before, judge, send.
+
+use std::sync::atomic::Ordering;
+
+use super::Visit;
+use super::settings::{Plan, Settings};
+use super::tally::{Reason, Tally};
+use crate::batch::{Sample, is_stale_marker, stale_marker};
+use crate::detect::{Detector, Judgement};
+use crate::inject::{Emit, Output};
+use crate::series::Series;
+
+/// Judges the samples of one batch and sends what the rules ask for.
+pub(super) struct Observer<'a, E> {
+    detector: &'a Detector,
+    settings: &'a Settings,
+    latest_ms: i64,
+    now_s: u32,
+    teach: bool,
+    out: &'a mut E,
+    pub(super) tally: Tally,
+}
+
+// === impl Observer ===
+
+impl<'a, E: Emit> Observer<'a, E> {
+    pub(super) fn new(
+        detector: &'a Detector,
+        settings: &'a Settings,
+        visit: &Visit<'_>,
+        out: &'a mut E,
+    ) -> Self {
+        Self {
+            detector,
+            settings,
+            latest_ms: visit.now_ms.saturating_add(settings.limits.max_future_ms),
+            now_s: seconds(visit.now_ms),
+            teach: visit.teach,
+            out,
+            tally: Tally::default(),
+        }
+    }
+
+    /// Judges `sample`, lets it teach if this batch does, and sends its score.
+    #[inline]
+    pub(super) fn observe(&mut self, series: &mut Series, sample: Sample) {
+        let plan = self.settings.plan(series.rule);
+        if let Err(reason) = self.check(series, sample) {
+            return self.pass_by(series, plan, sample, reason);
+        }
+        if is_stale_marker(sample.value) {
+            return self.end(series, sample.timestamp_ms);
+        }
+        if self.teach {
+            self.settle(series);
+        }
+        let judged = self.judge(series, plan, sample);
+        if self.teach {
+            self.remember(series, plan, sample, judged.score);
+        }
+        self.send(series, plan, sample.timestamp_ms, judged);
+    }
+
+    /// Whether `sample` is news: newer than its series' newest, not too new, and a number.
+    #[inline]
+    fn check(&self, series: &Series, sample: Sample) -> Result<(), Reason> {
+        if sample.timestamp_ms > self.latest_ms {
+            return Err(Reason::Future);
+        }
+        // A page that does not teach is judged against the state before its interval, whatever came since.
+        if let Some(newest) = series.newest.filter(|_| self.teach) {
+            if sample.timestamp_ms < newest.timestamp_ms {
+                return Err(Reason::OutOfOrder);
+            }
+            if sample.timestamp_ms == newest.timestamp_ms {
+                return Err(Reason::Duplicate);
+            }
+        }
+        if !sample.value.is_finite() && !is_stale_marker(sample.value) {
+            return Err(Reason::NotFinite);
+        }
+        Ok(())
+    }
+
+    /// A sample that teaches nothing. A repeat of the newest sample, as a retry brings it, is given the
+    /// same score again.
+    #[cold]
+    fn pass_by(&mut self, series: &mut Series, plan: &Plan, sample: Sample, reason: Reason) {
+        let repeated = reason == Reason::Duplicate && series.newest == Some(sample);
+        match series.score {
+            Some(score) if repeated => {
+                let again = Judgement { score, ..self.judge(series, plan, sample) };
+                self.emit(series, plan, sample.timestamp_ms, again);
+            }
+            _ if repeated && is_stale_marker(sample.value) => {
+                self.emit_stale(series, plan, sample.timestamp_ms);
+            }
+            _ => self.tally.unscored(reason, 1),
+        }
+    }
+
+    /// Lets the newest sample teach, now that the next one has come.
+    #[inline]
+    fn settle(&self, series: &mut Series) {
+        let Some(newest) = series.newest.take_if(|newest| newest.value.is_finite()) else { return };
+        if let Some(signal) = series.signal.at(series.taught, newest) {
+            self.detector.learn(&mut series.state, newest.timestamp_ms, signal);
+        }
+        series.taught = Some(newest);
+    }
+
+    #[inline]
+    fn judge(&self, series: &Series, plan: &Plan, sample: Sample) -> Judgement {
+        let nothing = Judgement { score: 0.0, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+        // A counter's first sample has no rate and a series' first no forecast: both warm up.
+        let Some(signal) = series.signal.at(series.taught, sample) else { return nothing };
+        self.detector.judge(&series.state, sample.timestamp_ms, signal, &plan.demands).unwrap_or(nothing)
+    }
+
+    #[inline]
+    fn remember(&mut self, series: &mut Series, plan: &Plan, sample: Sample, score: f64) {
+        series.newest = Some(sample);
+        series.score = Some(score);
+        series.seen_s = self.now_s;
+        let anomalous = score >= 1.0;
+        if anomalous != series.anomalous {
+            turn(series, plan, anomalous);
+        }
+        self.tally.scored += 1;
+        self.tally.anomalous += u64::from(anomalous);
+    }
+
+    #[inline]
+    fn send(&mut self, series: &mut Series, plan: &Plan, at_ms: i64, judged: Judgement) {
+        let sent = plan.emit.is_sent(judged.score, series.emitting);
+        if sent {
+            self.emit(series, plan, at_ms, judged);
+        } else if series.emitting {
+            self.emit_stale(series, plan, at_ms);
+        }
+        if self.teach {
+            series.emitting = sent;
+        }
+        if let Some(workload) = &series.workload {
+            workload.send(at_ms, &self.settings.names, self.out);
+        }
+    }
+
+    #[inline]
+    fn emit(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64, judged: Judgement) {
+        if !plan.band {
+            let sample = Sample { timestamp_ms, value: judged.score };
+            return self.out.emit(&series.labels, self.settings.names.of(Output::AnomalyScore), sample);
+        }
+        for output in plan.outputs.iter() {
+            let value = match Output::from(output) {
+                Output::Yhat => judged.expected,
+                Output::YhatLower => judged.lower,
+                Output::YhatUpper => judged.upper,
+                _ => judged.score,
+            };
+            // A forecast that does not exist yet is not sent.
+            if !value.is_nan() {
+                let name = self.settings.names.of(output.into());
+                self.out.emit(&series.labels, name, Sample { timestamp_ms, value });
+            }
+        }
+    }
+
+    /// The series ended: so do the series that were made of it.
+    fn end(&mut self, series: &mut Series, timestamp_ms: i64) {
+        let plan = self.settings.plan(series.rule);
+        if series.emitting {
+            self.emit_stale(series, plan, timestamp_ms);
+        }
+        if !self.teach {
+            return;
+        }
+        self.settle(series);
+        series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
+        series.score = None;
+        series.emitting = false;
+        series.seen_s = self.now_s;
+        if series.anomalous {
+            turn(series, plan, false);
+        }
+    }
+
+    fn emit_stale(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64) {
+        self.tally.stale += 1;
+        for output in plan.outputs.iter() {
+            let name = self.settings.names.of(output.into());
+            self.out.emit(&series.labels, name, Sample { timestamp_ms, value: stale_marker() });
+        }
+    }
+}
+
+/// The series became anomalous, or ordinary again.
+#[cold]
+fn turn(series: &mut Series, plan: &Plan, anomalous: bool) {
+    series.anomalous = anomalous;
+    if anomalous {
+        plan.findings.fetch_add(1, Ordering::Relaxed);
+    }
+    if let Some(workload) = &series.workload {
+        workload.count_anomalous(if anomalous { 1 } else { -1 });
+    }
+}
+
+/// Milliseconds since the epoch as whole seconds, held to what 32 bits can say.
+pub(super) fn seconds(ms: i64) -> u32 {
+    u32::try_from(ms.max(0) / 1_000).unwrap_or(u32::MAX)
+}

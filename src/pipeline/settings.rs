@@ -1,0 +1,133 @@
+//! What of the configuration the corridor needs, replaced as a whole at a reload.
+
+use std::sync::atomic::AtomicUsize;
+
+use crate::detect::{Demands, Direction};
+use crate::inject::{Names, Output};
+use crate::rules::{self, Emit, Kind, Rule, RuleId, RuleSet};
+use crate::signals::Signal;
+
+/// One configuration of the corridor.
+#[derive(Debug)]
+pub struct Settings {
+    /// Which series are scored.
+    pub rules: RuleSet,
+    /// What each rule means, by its index.
+    pub(super) plans: Vec<Plan>,
+    /// What the injected series are called.
+    pub names: Names,
+    /// Limits of the corridor.
+    pub limits: Limits,
+    /// Counts up with every configuration, to tell which series were selected by an older one.
+    pub(super) generation: u16,
+}
+
+/// Limits of the corridor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Scored series in all.
+    pub max_series: usize,
+    /// Scored series of one tenant or target.
+    pub max_series_per_scope: usize,
+    /// Seconds without a sample after which a series may be evicted for another.
+    pub idle_after_s: u32,
+    /// How far ahead of the clock a sample may be, in milliseconds.
+    pub max_future_ms: i64,
+}
+
+/// What a rule means in the corridor.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) demands: Demands,
+    pub(super) kind: Kind,
+    pub(super) emit: Emit,
+    /// Whether more than the score is sent.
+    pub(super) band: bool,
+    pub(super) outputs: rules::Outputs,
+    pub(super) priority: i32,
+    /// Series that the rule has in the table, and anomalies found among them: what a finding costs.
+    pub(super) series: AtomicUsize,
+    pub(super) findings: AtomicUsize,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// The settings for `rules`.
+    pub fn new(rules: RuleSet, names: Names, limits: Limits) -> Self {
+        let plans = rules.iter().map(|(_, rule)| Plan::new(rule)).collect();
+        Self { rules, plans, names, limits, generation: 0 }
+    }
+
+    #[inline]
+    pub(super) fn plan(&self, rule: u16) -> &Plan {
+        &self.plans[usize::from(rule)]
+    }
+
+    pub(super) fn select(&self, labels: &[(&str, &str)]) -> Option<u16> {
+        self.rules.select(labels).map(RuleId::index).and_then(|index| u16::try_from(index).ok())
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_series: 200_000,
+            max_series_per_scope: 200_000,
+            idle_after_s: 600,
+            max_future_ms: 2 * 3_600_000,
+        }
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    fn new(rule: &Rule) -> Self {
+        Self {
+            demands: demands(rule),
+            kind: rule.kind,
+            emit: rule.emit,
+            band: rule.provide_series.iter().any(|output| output != rules::Output::AnomalyScore),
+            outputs: rule.provide_series,
+            priority: rule.priority,
+            series: AtomicUsize::new(0),
+            findings: AtomicUsize::new(0),
+        }
+    }
+
+    /// What is judged of a series called `name`.
+    #[inline]
+    pub(super) fn signal(&self, name: &str) -> Signal {
+        if self.kind.is_counter(name) { Signal::Rate } else { Signal::Value }
+    }
+}
+
+fn demands(rule: &Rule) -> Demands {
+    let sides = |sides: rules::Sides| [sides.lower, sides.upper];
+    Demands {
+        data_range: rule.data_range.map(|range| [range.lower, range.upper]),
+        direction: match rule.detection_direction {
+            rules::Direction::Both => Direction::Both,
+            rules::Direction::AboveExpected => Direction::AboveExpected,
+            rules::Direction::BelowExpected => Direction::BelowExpected,
+        },
+        min_dev: sides(rule.min_dev_from_expected),
+        min_rel_dev: sides(rule.min_rel_dev_from_expected),
+        scale: sides(rule.scale),
+        clip_predictions: rule.clip_predictions,
+        min_samples: rule.min_n_samples_seen,
+        threshold: rule.z_threshold,
+    }
+}
+
+impl From<rules::Output> for Output {
+    fn from(output: rules::Output) -> Self {
+        match output {
+            rules::Output::AnomalyScore => Self::AnomalyScore,
+            rules::Output::Yhat => Self::Yhat,
+            rules::Output::YhatLower => Self::YhatLower,
+            rules::Output::YhatUpper => Self::YhatUpper,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What came of one batch: counted locally, added to the metrics once.
+
+/// Why something passed without a score. The data itself always passes.
+///
+/// Up to [`Reason::Overload`] one whole request or page is counted, from there on single samples.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The body is beyond a limit of decoding.
+    Limit,
+    /// The body could not be decoded.
+    Undecodable,
+    /// As many tenants are known as are allowed.
+    TenantLimit,
+    /// The scorer had too much waiting, or did not answer within its budget.
+    Overload,
+    /// The detector panicked; the series starts anew.
+    Panic,
+    /// The table of series is full, and nothing in it is idle or less important.
+    SeriesLimit,
+    /// The tenant or target has as many series as one may have.
+    ScopeLimit,
+    /// Labels that are not text, or that name no metric.
+    Labels,
+    /// The sample is further ahead of the clock than allowed.
+    Future,
+    /// The sample is older than its series' newest.
+    OutOfOrder,
+    /// Another value at the timestamp of its series' newest sample.
+    Duplicate,
+    /// NaN or infinite.
+    NotFinite,
+}
+
+/// What came of one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Samples that were given a score.
+    pub scored: u64,
+    /// Samples that were given a score of at least 1.
+    pub anomalous: u64,
+    /// Samples of series that no rule selects.
+    pub unselected: u64,
+    /// Stale markers passed on to score series.
+    pub stale: u64,
+    unscored: [u64; Reason::ALL.len()],
+}
+
+// === impl Reason ===
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 12] = [
+        Self::Limit,
+        Self::Undecodable,
+        Self::TenantLimit,
+        Self::Overload,
+        Self::Panic,
+        Self::SeriesLimit,
+        Self::ScopeLimit,
+        Self::Labels,
+        Self::Future,
+        Self::OutOfOrder,
+        Self::Duplicate,
+        Self::NotFinite,
+    ];
+
+    /// The value of the metric label `reason`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Undecodable => "undecodable",
+            Self::TenantLimit => "tenant_limit",
+            Self::Overload => "overload",
+            Self::Panic => "panic",
+            Self::SeriesLimit => "series_limit",
+            Self::ScopeLimit => "scope_limit",
+            Self::Labels => "labels",
+            Self::Future => "future",
+            Self::OutOfOrder => "out_of_order",
+            Self::Duplicate => "duplicate",
+            Self::NotFinite => "not_finite",
+        }
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    /// Counts what passes without a score.
+    #[inline]
+    pub fn unscored(&mut self, reason: Reason, count: u64) {
+        self.unscored[reason as usize] += count;
+    }
+
+    /// How much passed without a score for `reason`.
+    pub fn unscored_for(&self, reason: Reason) -> u64 {
+        self.unscored[reason as usize]
+    }
+}
