@@ -87,11 +87,7 @@ impl Names {
     /// A template without `$VAR`, or one that does not make metric names.
     pub fn new(template: &str, interner: &Interner) -> Result<Self, TemplateError> {
         Self::check(template)?;
-        Ok(Self(Output::ALL.map(|output| {
-            let name = interner.pair(METRIC_NAME, &spell(template, output));
-            let forever: &'static _ = Box::leak(Box::new(name));
-            forever.as_ref()
-        })))
+        Ok(Self(Output::ALL.map(|output| interner.lasting_pair(METRIC_NAME, &spell(template, output)))))
     }
 
     /// Checks `template` as [`Names::new`] does.

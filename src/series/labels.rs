@@ -167,6 +167,12 @@ impl Interner {
         held.insert(hash, name, value, Arc::downgrade(&self.held))
     }
 
+    /// The same pair for as long as the process lives: for the few names of injected series.
+    pub fn lasting_pair(&self, name: &str, value: &str) -> &'static Pair {
+        let forever: &'static Arc<Pair> = Box::leak(Box::new(self.pair(name, value)));
+        forever.as_ref()
+    }
+
     /// Bytes of label text held now, each pair counted once.
     pub fn bytes(&self) -> usize {
         self.held.lock().bytes

@@ -15,7 +15,7 @@ fn score(name: &str, labels: &[(&str, &str)], value: f64, timestamp_ms: i64) -> 
     let interner = Interner::default();
     ScoreSample {
         labels: Arc::new(SeriesLabels::of_scored(labels, &interner)),
-        name: interner.pair("__name__", name),
+        name: interner.lasting_pair("__name__", name),
         sample: Sample { timestamp_ms, value },
     }
 }
