@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""`make bench`: the figures that Sidelong is held to, each beside vmagent's in the same run.
+
+  bench.py quick|full --target DIR      DIR holds release/sidelong and rig/release/rwbench
+
+quick: one repeat of a million samples, 100,000 series of memory; tells whether something broke.
+full: three repeats of four million, a million series; for docs/performance.md, on a quiet machine.
+The tables of run.py go to stdout as they come, and the verdict last. CPU is in seconds per million samples (CPU-s/M).
+"""
+import argparse
+import os
+import pathlib
+import sys
+import time
+
+import run
+from run import med
+
+SIZES = {
+    "quick": ["--repeats=1", "--samples=1000000", "--rate-seconds=8", "--scrape-seconds=8"],
+    "full": ["--repeats=3", "--samples=4000000", "--rate-seconds=20", "--scrape-seconds=20"],
+}
+RSS = {"quick": 100_000, "full": 1_000_000}
+
+
+def cached(name):
+    """A program that tests/tools/install keeps; versions are pinned in versions.env."""
+    home = pathlib.Path(os.environ.get("SIDELONG_CACHE", pathlib.Path.home() / ".cache/sidelong")) / "tools"
+    pins = pathlib.Path(__file__).parents[2] / "tests/tools/versions.env"
+    version = next(line.split("=")[1] for line in pins.read_text().splitlines()
+                   if line.startswith(name.upper() + "="))
+    return str(home / f"{name}-{version}" / "bin" / name)
+
+
+def stage(what, size, a, *more):
+    """One stage of run.py with its own arguments."""
+    argv = [what, *SIZES[size], "--rss=", f"--rwbench={a.target}/rig/release/rwbench",
+            f"--sidelong={a.target}/release/sidelong", f"--vmagent={cached('vmagent')}",
+            f"--nginx={cached('nginx')}", *more]
+    return (run.push if what == "push" else run.scrape)(run.arguments(argv))
+
+
+def start_up(a):
+    """Seconds until an idle gateway listens, and its memory in MiB a second later."""
+    d = f"/tmp/sidelong-idle-{os.getpid()}"
+    os.mkdir(d)
+    port = run.free_port()
+    args = run.arguments(["push", f"--sidelong={a.target}/release/sidelong"])
+    command = run.Peers(args).command("sidelong", port, "127.0.0.1:9", d)
+    with open(f"{d}/log", "w") as log:
+        began = time.monotonic()
+        peer = run.start(command, log)
+        while True:
+            try:
+                run.socket.create_connection(("127.0.0.1", port), 0.5).close()
+                break
+            except OSError:
+                if peer.poll() is not None or time.monotonic() - began > 10:
+                    raise RuntimeError(f"sidelong does not start: {open(log.name).read()}")
+                time.sleep(0.002)
+        seconds = time.monotonic() - began
+        time.sleep(1)
+        rss = run.memory_mib(peer.pid)[0]
+        run.stop(peer)
+    run.shutil.rmtree(d)
+    return seconds, rss
+
+
+class Verdict:
+    """The closing table."""
+
+    def __init__(self):
+        self.rows = []
+
+    def most(self, what, value, gate, unit=""):
+        self.add(what, value, f"≤ {gate:g}{unit}", value <= gate, unit)
+
+    def least(self, what, value, gate, unit=""):
+        self.add(what, value, f"≥ {gate:g}{unit}", value >= gate, unit)
+
+    def say(self, what, value, unit=""):
+        self.rows.append([what, f"{value:.3g}{unit}", "–", "–"])
+
+    def add(self, what, value, gate, held, unit):
+        self.rows.append([what, f"{value:.3g}{unit}", gate, "yes" if held else "NO"])
+
+    def show(self):
+        print("\n## Verdict\n")
+        run.table(["figure", "measured", "gate", "held"], self.rows)
+        return all(row[3] != "NO" for row in self.rows)
+
+
+def ratio(rows, peer, key="cpu_per_m", base="vmagent"):
+    return med(rows[peer], key) / med(rows[base], key)
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("size", choices=SIZES)
+    ap.add_argument("--target", required=True, help="cargo's target folder")
+    a = ap.parse_args()
+    print(f"{time.strftime('%F %T')}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
+    v = Verdict()
+    try:
+        measure(a, v)
+    finally:
+        for p in list(run.STARTED):
+            run.stop(p)
+    sys.exit(0 if v.show() else 1)
+
+
+def measure(a, v):
+    samples = 4_000_000 if a.size == "full" else 1_000_000
+    seconds, rss = start_up(a)
+    v.most("time until it listens", seconds * 1000, 100, " ms")
+    v.most("memory idle", rss, 20, " MiB")
+
+    peers = "--peers=direct,relay,vmagent,sidelong,sidelong-none"
+    rows = stage("push", a.size, a, peers, "--skip-rate")["max"]
+    v.most("gateway, every series scored and sent, 1,000 a request: CPU of vmagent's", ratio(rows, "sidelong"), 0.28)
+    v.least("… scores that arrived", med(rows["sidelong"], "injected") / samples, 0.999)
+    v.least("… samples that arrived exactly once", float(all(r["exact"] for r in rows["sidelong"])), 1)
+    v.most("gateway, no series selected: CPU of vmagent's", ratio(rows, "sidelong-none"), 0.10)
+
+    rows = stage("push", a.size, a, "--peers=vmagent,sidelong", "--skip-rate", "--batch=100")["max"]
+    v.most("gateway, 100 a request: CPU of vmagent's", ratio(rows, "sidelong"), 0.4)
+    v.least("… scores that arrived", med(rows["sidelong"], "injected") / samples, 0.999)
+
+    rows = stage("push", a.size, a, "--peers=direct,vmagent,sidelong", "--skip-max", "--rate=20000",
+                 "--batch=100")["rate"]
+    v.most("ack p99 beyond direct, 20,000 samples/s",
+           med(rows["sidelong"], "p99_ms") - med(rows["direct"], "p99_ms"), 0.5, " ms")
+    v.say("… score at the sink after its sample, p50", med(rows["sidelong"], "score_p50"), " ms")
+    v.say("… p99", med(rows["sidelong"], "score_p99"), " ms")
+
+    rows = stage("scrape", a.size, a, "--scrapers=vmagent", "--proxies=direct,sidelong")["scrape"]
+    own = med(rows["vmagent via direct"], "cpu_per_m")
+    v.most("scrape proxy, identity: CPU of vmagent's own scraping",
+           med(rows["vmagent via sidelong"], "proxy_cpu_per_m") / own, 0.26)
+
+    size = RSS[a.size]
+    rows = stage("push", a.size, a, "--peers=vmagent,sidelong", "--skip-max", "--skip-rate", f"--rss={size}")["rss"]
+    memory(v, rows["sidelong"][size], size, rss)
+    v.say(f"vmagent's peak RSS, {size:,} series", rows["vmagent"][size]["peak"], " MiB")
+
+
+def memory(v, row, size, idle):
+    """State and index against label bytes, by Sidelong's own account; RSS beside it as the cross-check."""
+    own = row["own"]
+    state, labels = own.get("sidelong_series_state_bytes"), own.get("sidelong_series_label_bytes")
+    v.say(f"RSS beyond idle a series, {size:,} series", (row["rss"] - idle) * 2**20 / size, " B")
+    if state is not None:
+        v.most("state and index a series", state / size, 400, " B")
+    if labels is not None:
+        v.say("interned label bytes a series", labels / size, " B")
+
+
+if __name__ == "__main__":
+    main()
