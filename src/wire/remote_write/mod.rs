@@ -11,6 +11,7 @@
 
 mod config;
 mod decoded;
+pub mod encode;
 mod fields;
 pub mod v1;
 pub mod v2;
