@@ -79,7 +79,9 @@ pub fn decode(
                 let body = fields.delimited()?;
                 walk.series(body)?;
             }
-            SYMBOL => drop(fields.delimited()?),
+            SYMBOL => {
+                fields.delimited()?;
+            }
             other => fields.skip(other, &[])?,
         }
     }
@@ -144,7 +146,9 @@ impl SymbolTable {
                     self.hashes.push(Key::of(&raw[symbol.clone()], seed).0);
                     self.spans.push((symbol.start as u32, symbol.end as u32));
                 }
-                SERIES => drop(fields.delimited()?),
+                SERIES => {
+                    fields.delimited()?;
+                }
                 other => fields.skip(other, &[4, 5])?,
             }
         }
@@ -242,7 +246,7 @@ impl Walk<'_> {
         first_sample: usize,
         at: usize,
     ) -> Result<(), DecodeError> {
-        if hash.count % 2 != 0 {
+        if !hash.count.is_multiple_of(2) {
             return Err(DecodeError::OddReferences { at });
         }
         let labels = labels.start as u32..labels.end as u32;

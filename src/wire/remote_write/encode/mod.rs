@@ -30,7 +30,7 @@ const SAMPLE_TIMESTAMP: u8 = 0x10;
 /// Appends `scores` to `out` as a `prometheus.WriteRequest`, uncompressed.
 pub fn v1(scores: &[ScoreSample], out: &mut Vec<u8>) {
     for entry in entries(scores) {
-        let labels: usize = pairs(&entry[0]).map(|pair| label_field_len(pair)).sum();
+        let labels: usize = pairs(&entry[0]).map(label_field_len).sum();
         let samples: usize = entry.iter().map(|score| sample_field_len(&score.sample)).sum();
         out.push(TIMESERIES);
         varint::write(out, (labels + samples) as u64);
@@ -41,18 +41,18 @@ pub fn v1(scores: &[ScoreSample], out: &mut Vec<u8>) {
 
 /// `scores` cut where the series changes; no piece is empty.
 fn entries(scores: &[ScoreSample]) -> impl Iterator<Item = &[ScoreSample]> {
-    scores.chunk_by(|a, b| Arc::ptr_eq(&a.labels, &b.labels) && Arc::ptr_eq(&a.name, &b.name))
+    scores.chunk_by(|a, b| Arc::ptr_eq(&a.labels, &b.labels) && std::ptr::eq(a.name, b.name))
 }
 
 /// All pairs of the injected series in order, its name among them.
 #[inline(always)]
-fn all_pairs(score: &ScoreSample) -> impl Iterator<Item = &Arc<Pair>> {
+fn all_pairs(score: &ScoreSample) -> impl Iterator<Item = &Pair> {
     let (before, after) = score.labels.around_name();
-    before.iter().chain(std::iter::once(&score.name)).chain(after)
+    before.iter().map(Arc::as_ref).chain(std::iter::once(score.name)).chain(after.iter().map(Arc::as_ref))
 }
 
 /// The pairs that are written: an empty value is the same as no label.
-fn pairs(score: &ScoreSample) -> impl Iterator<Item = &Arc<Pair>> {
+fn pairs(score: &ScoreSample) -> impl Iterator<Item = &Pair> {
     all_pairs(score).filter(|pair| !pair.value().is_empty())
 }
 

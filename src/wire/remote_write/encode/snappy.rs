@@ -4,8 +4,6 @@
 //! remember. Pairs written within the last 64 KiB are spelled as copies of there, all else as literals;
 //! neighbours that were neighbours there too become one copy.
 
-use std::sync::Arc;
-
 use super::{TIMESERIES, entries, label_field_len, sample_field_len, write_label_field, write_sample_field};
 use crate::batch::Sample;
 use crate::inject::ScoreSample;
@@ -125,7 +123,7 @@ impl V1Snappy {
         let (placed, runs) = (&mut *self.placed, &mut self.runs);
         let mut plan = Plan { placed, runs, entry: self.at, at: start, next: 0 };
         before.iter().for_each(|pair| plan.add(pair));
-        plan.add(&score.name);
+        plan.add(score.name);
         after.iter().for_each(|pair| plan.add(pair));
         plan.at - start
     }
@@ -136,7 +134,7 @@ impl V1Snappy {
         let guessed = 1 + GUESSED_LEN as u64;
         for pair in super::all_pairs(score) {
             let placed = &mut self.placed[pair.id() as usize % PLACES];
-            if placed.pair == Arc::as_ptr(pair).addr() && placed.at >= self.at + guessed {
+            if placed.pair == std::ptr::from_ref(pair).addr() && placed.at >= self.at + guessed {
                 placed.at = placed.at - guessed + header as u64;
             }
         }
@@ -162,7 +160,7 @@ fn pair_at(score: &ScoreSample, index: usize) -> &Pair {
     let (before, after) = score.labels.around_name();
     match index.checked_sub(before.len()) {
         None => &before[index],
-        Some(0) => &score.name,
+        Some(0) => score.name,
         Some(behind) => &after[behind - 1],
     }
 }
@@ -171,11 +169,11 @@ fn pair_at(score: &ScoreSample, index: usize) -> &Pair {
 
 impl Plan<'_> {
     #[inline(always)]
-    fn add(&mut self, pair: &Arc<Pair>) {
+    fn add(&mut self, pair: &Pair) {
         let index = self.next;
         self.next += 1;
         // The scores hold their pairs while this runs, so an address stands for one pair.
-        let address = Arc::as_ptr(pair).addr();
+        let address = std::ptr::from_ref(pair).addr();
         let placed = &mut self.placed[pair.id() as usize % PLACES];
         if placed.pair != address || self.at - placed.at > REACH || placed.at >= self.entry {
             return self.add_literal(pair, index);
@@ -191,14 +189,14 @@ impl Plan<'_> {
     }
 
     #[cold]
-    fn add_literal(&mut self, pair: &Arc<Pair>, index: u32) {
+    fn add_literal(&mut self, pair: &Pair, index: u32) {
         if pair.value().is_empty() {
             return;
         }
         let len = label_field_len(pair) as u32;
         self.runs.push(Run { from: LITERAL, len, first: index });
         self.placed[pair.id() as usize % PLACES] =
-            Placed { pair: Arc::as_ptr(pair).addr(), at: self.at, len };
+            Placed { pair: std::ptr::from_ref(pair).addr(), at: self.at, len };
         self.at += u64::from(len);
     }
 }

@@ -28,7 +28,7 @@ fn scores(
         .collect();
     let score = |&(series, name, timestamp_ms, bits): &(usize, usize, i64, u64)| ScoreSample {
         labels: Arc::clone(&labels[series % labels.len()]),
-        name: interner.pair("__name__", NAMES[name % NAMES.len()]),
+        name: interner.lasting_pair("__name__", NAMES[name % NAMES.len()]),
         sample: Sample { timestamp_ms, value: f64::from_bits(bits) },
     };
     let scores = picks.iter().map(score).collect();
@@ -41,14 +41,15 @@ fn want(scores: &[ScoreSample]) -> Plain {
     let mut last: Option<&ScoreSample> = None;
     for score in scores {
         let same = |last: &ScoreSample| {
-            Arc::ptr_eq(&last.labels, &score.labels) && Arc::ptr_eq(&last.name, &score.name)
+            Arc::ptr_eq(&last.labels, &score.labels) && std::ptr::eq(last.name, score.name)
         };
         if !last.is_some_and(same) {
             let mut labels: Vec<(String, String)> = score
                 .labels
                 .pairs()
                 .iter()
-                .chain([&score.name])
+                .map(Arc::as_ref)
+                .chain([score.name])
                 .map(|pair| (pair.name().to_owned(), pair.value().to_owned()))
                 .filter(|(_, value)| !value.is_empty())
                 .collect();

@@ -1,7 +1,5 @@
 //! Remote write 2.0.
 
-use std::sync::Arc;
-
 use hashbrown::HashMap;
 
 use super::{SAMPLES, entries, pairs, sample_field_len, write_sample_field};
@@ -86,9 +84,9 @@ impl V2 {
     }
 
     #[inline]
-    fn references_of<'a>(&mut self, pair: &'a Arc<Pair>, symbols: &mut Symbols<'a, '_>) -> [u32; 2] {
+    fn references_of<'a>(&mut self, pair: &'a Pair, symbols: &mut Symbols<'a, '_>) -> [u32; 2] {
         // The scores hold their pairs while this runs, so an address stands for one pair.
-        let (address, request) = (Arc::as_ptr(pair).addr(), self.request);
+        let (address, request) = (std::ptr::from_ref(pair).addr(), self.request);
         let known = &mut self.known[pair.id() as usize % KNOWN];
         if known.pair != address || known.request != request {
             let (name, value) = (symbols.reference(pair.name()), symbols.reference(pair.value()));
