@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write};
 
+use crate::wire::exposition as wire;
+
 use super::synth::{Family, Fleet, Kind, MetricType};
 
 /// The two text formats of the exporter.
@@ -26,24 +28,12 @@ pub struct Exporter {
 // === impl Format ===
 
 impl Format {
-    /// What an `Accept` header asks for: OpenMetrics where it is wanted at least as much as plain text.
+    /// The one of the two that an `Accept` header weighs higher; text where it names neither.
     pub fn of_accept(accept: Option<&str>) -> Self {
-        let Some(accept) = accept else { return Self::Text };
-        let weight = |wanted: &[&str]| {
-            let entries = accept.split(',').filter_map(|entry| {
-                let mut parts = entry.split(';').map(str::trim);
-                let media_type = parts.next()?;
-                let weight =
-                    parts.find_map(|part| part.strip_prefix("q=")).map_or(Some(1.0), |q| q.parse().ok());
-                weight.filter(|_| wanted.contains(&media_type))
-            });
-            entries.fold(0.0, f64::max)
-        };
-        let open_metrics = weight(&["application/openmetrics-text"]);
-        if open_metrics > 0.0 && open_metrics >= weight(&["text/plain"]) {
-            Self::OpenMetrics
-        } else {
-            Self::Text
+        let ours = accept.unwrap_or_default().split(',').filter(|choice| !choice.contains("protobuf"));
+        match wire::preferred(ours) {
+            Some(wire::Syntax::OpenMetrics) => Self::OpenMetrics,
+            _ => Self::Text,
         }
     }
 
@@ -162,6 +152,10 @@ mod tests {
             Format::OpenMetrics,
         );
         check(Some("application/openmetrics-text;q=0.2, text/plain;q=0.9"), Format::Text);
+        check(
+            Some("application/vnd.google.protobuf;q=0.9,application/openmetrics-text;q=0.8,text/plain;q=0.7"),
+            Format::OpenMetrics,
+        );
     }
 
     #[test]

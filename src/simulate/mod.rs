@@ -3,7 +3,10 @@
 //! [`synth`] makes the values and knows the truth about them, [`exposition`] and [`truth`] write both
 //! down, [`verdict`] weighs scores against the truth.
 
+pub mod demo;
 pub mod exposition;
+pub mod serve;
 pub mod synth;
 pub mod truth;
 pub mod verdict;
+pub mod write;

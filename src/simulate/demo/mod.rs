@@ -1,0 +1,4 @@
+//! The demo.
+
+pub mod board;
+pub mod render;
