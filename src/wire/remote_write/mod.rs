@@ -13,6 +13,7 @@ mod config;
 mod decoded;
 pub mod encode;
 mod fields;
+pub mod receive;
 pub mod v1;
 pub mod v2;
 

@@ -37,12 +37,12 @@ struct LabelRegion {
     count: usize,
 }
 
-const SERIES: fields::Key = key(1, DELIMITED);
-const METADATA: fields::Key = key(3, DELIMITED);
-const LABEL: fields::Key = key(1, DELIMITED);
-const SAMPLE: fields::Key = key(2, DELIMITED);
-const EXEMPLAR: fields::Key = key(3, DELIMITED);
-const HISTOGRAM: fields::Key = key(4, DELIMITED);
+pub(super) const SERIES: fields::Key = key(1, DELIMITED);
+pub(super) const METADATA: fields::Key = key(3, DELIMITED);
+pub(super) const LABEL: fields::Key = key(1, DELIMITED);
+pub(super) const SAMPLE: fields::Key = key(2, DELIMITED);
+pub(super) const EXEMPLAR: fields::Key = key(3, DELIMITED);
+pub(super) const HISTOGRAM: fields::Key = key(4, DELIMITED);
 const NAME: fields::Key = key(1, DELIMITED);
 const VALUE: fields::Key = key(2, DELIMITED);
 

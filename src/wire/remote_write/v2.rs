@@ -38,13 +38,13 @@ struct KeyHash {
 }
 
 const SYMBOL: fields::Key = key(4, DELIMITED);
-const SERIES: fields::Key = key(5, DELIMITED);
+pub(super) const SERIES: fields::Key = key(5, DELIMITED);
 const REFERENCES: fields::Key = key(1, DELIMITED);
 const REFERENCE: fields::Key = key(1, VARINT);
-const SAMPLE: fields::Key = key(2, DELIMITED);
-const HISTOGRAM: fields::Key = key(3, DELIMITED);
-const EXEMPLAR: fields::Key = key(4, DELIMITED);
-const METADATA: fields::Key = key(5, DELIMITED);
+pub(super) const SAMPLE: fields::Key = key(2, DELIMITED);
+pub(super) const HISTOGRAM: fields::Key = key(3, DELIMITED);
+pub(super) const EXEMPLAR: fields::Key = key(4, DELIMITED);
+pub(super) const METADATA: fields::Key = key(5, DELIMITED);
 
 /// After so many references the hash is mixed and the multipliers are used again.
 const ROUND: usize = 128;

@@ -69,7 +69,7 @@ fn series_v1() -> impl Strategy<Value = proto1::TimeSeries> {
     )
 }
 
-pub(super) fn request_v1() -> impl Strategy<Value = proto1::WriteRequest> {
+pub(in crate::wire::remote_write) fn request_v1() -> impl Strategy<Value = proto1::WriteRequest> {
     let metadata = (0..8i32, text()).prop_map(|(kind, help)| proto1::MetricMetadata {
         r#type: kind,
         metric_family_name: "family".to_owned(),
@@ -111,7 +111,7 @@ fn series_v2(symbols: u32) -> impl Strategy<Value = proto2::TimeSeries> {
     )
 }
 
-pub(super) fn request_v2() -> impl Strategy<Value = proto2::Request> {
+pub(in crate::wire::remote_write) fn request_v2() -> impl Strategy<Value = proto2::Request> {
     vec(text(), 0..200).prop_flat_map(|mut symbols| {
         symbols.insert(0, String::new());
         let count = symbols.len() as u32;

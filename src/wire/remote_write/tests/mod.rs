@@ -2,7 +2,7 @@
 
 mod damage;
 mod differential;
-mod make;
+pub(super) mod make;
 
 use prost::Message as _;
 
