@@ -1,11 +1,13 @@
 //! Which series are scored and how: matchers, presets, and the vocabulary users know.
 
 pub mod config;
+pub mod preset;
 pub mod rule;
 pub mod selector;
 pub mod set;
 
 pub use config::{RawRule, RuleError};
+pub use preset::Preset;
 pub use rule::{Bounds, Direction, Emit, Kind, Output, Outputs, Rule, Sides};
 pub use selector::{MatchOp, Matcher, Selector, SelectorError};
 pub use set::{OutputNames, RuleId, RuleSet, RuleSetError};

@@ -9,6 +9,9 @@ use super::selector::NAME;
 /// The most rules a set can hold, presets included.
 pub const MAX_RULES: usize = 10_000;
 
+/// What Sidelong says of a whole workload rather than of one series.
+const WORKLOAD_OUTPUTS: [&str; 2] = ["anomalous_series", "scored_series"];
+
 /// Rules in order: the first that matches a series decides, and without one nothing is scored.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSet {
@@ -132,9 +135,9 @@ impl OutputNames {
     /// which `$VAR` stands for the output.
     pub fn by_templates<'a>(templates: impl IntoIterator<Item = &'a str>) -> Self {
         let templates = templates.into_iter().chain(["$VAR"]);
-        let all = templates.flat_map(|template| {
-            Output::ALL.into_iter().map(move |output| template.replace("$VAR", output.as_str()))
-        });
+        let outputs = || Output::ALL.into_iter().map(Output::as_str).chain(WORKLOAD_OUTPUTS);
+        let all =
+            templates.flat_map(|template| outputs().map(move |output| template.replace("$VAR", output)));
         Self(all.collect())
     }
 

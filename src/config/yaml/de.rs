@@ -373,9 +373,16 @@ impl fmt::Display for Path<'_> {
 // === impl Error ===
 
 impl Error {
-    fn at(mut self, reader: &Reader<'_, '_>) -> Self {
-        self.place.get_or_insert_with(|| (reader.node.position, reader.path.to_string()));
-        self
+    /// Gives the error its place, unless it has one. What a type says of a value from the environment is
+    /// not repeated, since it would show the value.
+    fn at(self, reader: &Reader<'_, '_>) -> Self {
+        match (&self.place, &reader.node.value) {
+            (Some(_), _) => self,
+            (None, Value::Scalar { expanded: true, .. }) => {
+                reader.error("the value of the environment variable cannot be used here")
+            }
+            (None, _) => reader.error(self.message),
+        }
     }
 
     fn into_problem(self, root: &Node) -> Problem {

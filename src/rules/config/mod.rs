@@ -56,7 +56,9 @@ pub struct RawRule {
     pub z_threshold: Option<f64>,
     /// When a score is sent: `always`, or `above: 0.5` to send it only from the first score of at
     /// least 0.5 until one falls below half of that. A stale marker then ends the score series.
-    pub emit: RawEmit,
+    /// Default: `scores.emit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emit: Option<RawEmit>,
     /// Which series are sent for each scored one: `anomaly_score`, `yhat` (the expected value),
     /// `yhat_lower` and `yhat_upper` (its band). Default: `[anomaly_score]`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -250,8 +252,10 @@ impl RawRule {
 
     fn emit(&self, errors: &mut Vec<RuleError>) -> Emit {
         match self.emit {
-            RawEmit::Always => Emit::Always,
-            RawEmit::Above(value) => keep(positive("emit", value), errors).map_or(Emit::Always, Emit::Above),
+            None | Some(RawEmit::Always) => Emit::Always,
+            Some(RawEmit::Above(value)) => {
+                keep(positive("emit", value), errors).map_or(Emit::Always, Emit::Above)
+            }
         }
     }
 

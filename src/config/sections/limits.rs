@@ -1,0 +1,82 @@
+//! `limits`: what one request may be, and how much is scored.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Findings, SectionError};
+use crate::config::units::{ByteSize, PromDuration};
+use crate::wire::remote_write::ElementLimits;
+
+/// Bounds on what is taken in and kept. Every one is finite, shown by a metric, and named by the error
+/// text of whoever meets it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Size of a request body as it travels, in bytes.
+    pub max_body_size: ByteSize,
+    /// Size of a request body after decompression, in bytes.
+    pub max_decoded_size: ByteSize,
+    /// How many times larger than its body a request may become by decompression.
+    pub max_decoded_ratio: u32,
+    /// How slow a body may arrive, in bytes per second. A slower sender is cut off.
+    pub min_body_rate: ByteSize,
+    /// Remote-write requests that are worked on at the same time; others are answered 429. `0` stands for
+    /// twice the number of processors.
+    pub max_requests_in_flight: u32,
+    /// Series that are scored at the same time. Over it, series are given up by rank; the samples of all
+    /// pass through in any case.
+    pub max_series: u32,
+    /// After this time without a sample a series is forgotten.
+    pub series_idle_timeout: PromDuration,
+    /// How far ahead of now a sample may be to be scored. One further ahead passes through unscored.
+    pub max_future: PromDuration,
+    /// How many elements one request may hold.
+    pub elements: ElementLimits,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_body_size: ByteSize::from_mib(8),
+            max_decoded_size: ByteSize::from_mib(32),
+            max_decoded_ratio: 64,
+            min_body_rate: ByteSize::from_kib(1),
+            max_requests_in_flight: 0,
+            max_series: 1_000_000,
+            series_idle_timeout: PromDuration::from_secs(24 * 3600),
+            max_future: PromDuration::from_secs(2 * 3600),
+            elements: ElementLimits::default(),
+        }
+    }
+}
+
+impl Limits {
+    pub(in crate::config) fn check(&self, findings: &mut Findings) {
+        let zero = [
+            ("max_body_size", self.max_body_size.as_bytes() == 0),
+            ("max_decoded_ratio", self.max_decoded_ratio == 0),
+            ("max_series", self.max_series == 0),
+            ("series_idle_timeout", self.series_idle_timeout.is_zero()),
+            ("elements.max_series_per_request", self.elements.max_series_per_request == 0),
+            ("elements.max_labels_per_series", self.elements.max_labels_per_series == 0),
+            ("elements.max_label_name_length", self.elements.max_label_name_length == 0),
+            ("elements.max_label_value_length", self.elements.max_label_value_length == 0),
+            ("elements.max_samples_per_series", self.elements.max_samples_per_series == 0),
+            ("elements.max_samples_per_request", self.elements.max_samples_per_request == 0),
+            ("elements.max_symbols_per_request", self.elements.max_symbols_per_request == 0),
+        ];
+        for (option, is_zero) in zero {
+            findings.require(!is_zero, format!("limits.{option}"), SectionError::Zero);
+        }
+        findings.require(
+            self.max_decoded_size >= self.max_body_size,
+            "limits.max_decoded_size",
+            SectionError::Below(self.max_decoded_size.to_string(), "max_body_size".to_owned()),
+        );
+        // Spans into a decoded body are 32 bits wide.
+        let too_large = SectionError::Above(self.max_decoded_size.to_string(), "4GiB".to_owned());
+        findings.require(self.max_decoded_size.as_bytes() < 1 << 32, "limits.max_decoded_size", too_large);
+    }
+}

@@ -1,0 +1,75 @@
+//! The sections of the configuration file, and what must hold between their options.
+
+mod auth;
+mod downstream;
+mod limits;
+mod scores;
+mod scrape;
+mod server;
+mod values;
+
+use std::fmt::Display;
+
+pub use self::auth::{Auth, Authorization, BasicAuth, OAuth2, SigV4, TlsConfig, TlsVersion};
+pub use self::downstream::{Downstream, Protocol, Tenants};
+pub use self::limits::Limits;
+pub use self::scores::Scores;
+pub use self::scrape::{Allow, Scheme, Scrape, Target};
+pub use self::server::Server;
+pub use self::values::{Header, HttpUrl, ListenAddress, NameTemplate, ValueError};
+
+/// Collects what is wrong with one section, each with its path from the root.
+#[derive(Debug, Default)]
+pub(super) struct Findings(pub(super) Vec<(String, String)>);
+
+/// What can be wrong between the options of a section, or with an option in its place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SectionError {
+    /// A number or duration that must be greater than zero.
+    #[error("0 would stop everything; write a value greater than 0")]
+    Zero,
+    /// Two options that exclude each other.
+    #[error("{0} and {1} exclude each other; keep one of them")]
+    Exclusive(&'static str, &'static str),
+    /// An option that another one needs.
+    #[error("{0} is missing; set it, too")]
+    Missing(&'static str),
+    /// Two options that must differ.
+    #[error("{0} is already used by {1}; choose another")]
+    Same(String, String),
+    /// A value that must not be below another one.
+    #[error("{0} must be at least {1}")]
+    Below(String, String),
+    /// A value that must stay below another one.
+    #[error("{0} must be less than {1}")]
+    Above(String, String),
+    /// A header that Sidelong sets itself.
+    #[error("the header {0:?} is not for headers; {1}")]
+    ReservedHeader(String, &'static str),
+    /// A name that stands in URLs.
+    #[error("{0:?} cannot be a target's name; use letters, digits, '-', '_' and '.'")]
+    TargetName(String),
+    /// An allow-list entry that allows nothing, or everything.
+    #[error("an entry of the allow-list needs hosts or networks; name what may be scraped")]
+    AllowsNothing,
+    /// A network that is not written as address/bits.
+    #[error("{0:?} is not a network; write for example 10.0.0.0/8")]
+    BadNetwork(String),
+    /// A port that cannot be connected to.
+    #[error("port 0 cannot be scraped; write the port, or leave ports out for 80 and 443")]
+    PortZero,
+}
+
+// === impl Findings ===
+
+impl Findings {
+    pub(super) fn add(&mut self, path: impl Into<String>, cause: impl Display) {
+        self.0.push((path.into(), cause.to_string()));
+    }
+
+    pub(super) fn require(&mut self, holds: bool, path: impl Into<String>, cause: SectionError) {
+        if !holds {
+            self.add(path, cause);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `scores`: what is sent, and how.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Findings, NameTemplate, SectionError};
+use crate::config::units::{ByteSize, PromDuration};
+use crate::rules::config::RawEmit;
+
+/// What the scores are called, and how they travel to the downstream. They go in requests of their own,
+/// after the samples that they judge.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scores {
+    /// The metric names of the scores: `$VAR` stands for `anomaly_score`, `yhat`, `yhat_lower` or
+    /// `yhat_upper`. Write for example `sidelong_$VAR` to run beside another detector.
+    pub name_template: NameTemplate,
+    /// When a score is sent, for rules that do not say it themselves: `always`, or `above: 0.5`.
+    pub emit: RawEmit,
+    /// Score series that may exist at the same time, over all rules. Further ones are not sent.
+    pub max_series: u32,
+    /// A batch of this many scores leaves at once.
+    pub batch_size: u32,
+    /// A smaller batch leaves after this time.
+    pub batch_interval: PromDuration,
+    /// A batch that holds a score of at least 1 leaves after this time.
+    pub urgent_within: PromDuration,
+    /// Scores that wait for the downstream, in bytes. Over it, the oldest are dropped and counted.
+    pub max_queue_size: ByteSize,
+    /// Scores that have waited longer are dropped and counted.
+    pub max_queue_age: PromDuration,
+    /// The first pause before a failed score request is sent again; each further one is twice as long.
+    pub min_backoff: PromDuration,
+    /// The longest such pause.
+    pub max_backoff: PromDuration,
+}
+
+// === impl Scores ===
+
+impl Default for Scores {
+    fn default() -> Self {
+        Self {
+            name_template: NameTemplate::default(),
+            emit: RawEmit::Always,
+            max_series: 200_000,
+            batch_size: 2_000,
+            batch_interval: PromDuration::from_secs(1),
+            urgent_within: PromDuration::from_millis(10),
+            max_queue_size: ByteSize::from_mib(32),
+            max_queue_age: PromDuration::from_secs(300),
+            min_backoff: PromDuration::from_millis(30),
+            max_backoff: PromDuration::from_secs(5),
+        }
+    }
+}
+
+impl Scores {
+    pub(in crate::config) fn check(&self, findings: &mut Findings) {
+        let zero = [
+            ("max_series", self.max_series == 0),
+            ("batch_size", self.batch_size == 0),
+            ("batch_interval", self.batch_interval.is_zero()),
+            ("max_queue_size", self.max_queue_size.as_bytes() == 0),
+            ("max_queue_age", self.max_queue_age.is_zero()),
+            ("min_backoff", self.min_backoff.is_zero()),
+            ("emit.above", matches!(self.emit, RawEmit::Above(score) if score <= 0.0 || !score.is_finite())),
+        ];
+        for (option, is_zero) in zero {
+            findings.require(!is_zero, format!("scores.{option}"), SectionError::Zero);
+        }
+        let mut at_least = |option: &str, value: PromDuration, floor: &str, least: PromDuration| {
+            let cause = SectionError::Below(value.to_string(), format!("{floor}, which is {least}"));
+            findings.require(value >= least, format!("scores.{option}"), cause);
+        };
+        at_least("max_backoff", self.max_backoff, "min_backoff", self.min_backoff);
+        at_least("batch_interval", self.batch_interval, "urgent_within", self.urgent_within);
+    }
+}

@@ -1,0 +1,221 @@
+use super::sections::{Auth, Protocol};
+use super::units::PromDuration;
+use super::*;
+use crate::rules::Emit;
+
+fn config(text: &str) -> Config {
+    Config::from_yaml(text, &|_| None).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let problems = Config::from_yaml(text, &|_| None).unwrap_err();
+    problems.0.iter().map(Problem::to_string).collect()
+}
+
+#[test]
+fn an_empty_file_is_loop_back_mode_and_scores_nothing() {
+    let config = config("");
+    assert_eq!(config.downstream, None);
+    assert!(config.rules.is_empty());
+    assert_eq!(config.server.listen.to_string(), "0.0.0.0:10990");
+    assert_eq!(config.server.admin_listen.to_string(), "127.0.0.1:10991");
+    assert_eq!(config.tenants.header.name(), "x-scope-orgid");
+}
+
+#[test]
+fn b3_no_default_is_unlimited() {
+    let config = config("");
+    let limits = config.limits;
+    assert_eq!(limits.max_body_size.to_string(), "8MiB");
+    assert_eq!(limits.max_decoded_size.to_string(), "32MiB");
+    assert_eq!(limits.max_decoded_ratio, 64);
+    assert_eq!(limits.elements.max_series_per_request, 50_000);
+    assert_eq!(config.server.connections.max_connections, 512);
+    assert_eq!((config.scores.max_series, config.scores.batch_size), (200_000, 2_000));
+}
+
+#[test]
+fn every_section_is_read() {
+    let config = config(
+        r#"
+server: {listen: ":1", admin_listen: "127.0.0.1:2", connections: {max_connections: 7}}
+limits: {max_series: 5, elements: {max_labels_per_series: 30}}
+downstream:
+  url: https://mimir.example/api/v1/push?a=b
+  timeout: 10s
+  protocol: 2.0
+  headers: {X-Scope-OrgID: a}
+  authorization: {credentials_file: /run/token}
+  tls_config: {ca_file: ca.pem, min_version: TLS13}
+tenants: {header: X-Tenant}
+scores: {name_template: sidelong_$VAR, emit: {above: 0.5}, max_series: 9, batch_interval: 2s}
+scrape:
+  targets: [{name: node, url: "http://localhost:9100/metrics", scrape_interval: 5s, sample_limit: 3}]
+  allow: [{networks: [10.0.0.0/8], ports: [9100]}]
+  upstream: {url: "http://localhost:8080/metrics"}
+presets: [node_exporter]
+rules:
+- match: up
+- {match: down, emit: always}
+"#,
+    );
+    let downstream = config.downstream.unwrap();
+    assert_eq!(downstream.url.as_url().query(), Some("a=b"));
+    assert_eq!((downstream.protocol, downstream.timeout), (Protocol::V2, PromDuration::from_secs(10)));
+    assert!(matches!(downstream.auth(), Auth::Authorization(_)));
+    assert_eq!(config.scrape.targets[0].sample_limit, 3);
+    let emits: Vec<Emit> = config.rules.iter().take(2).map(|(_, rule)| rule.emit).collect();
+    assert_eq!(emits, [Emit::Above(0.5), Emit::Always]);
+    assert!(config.rules.may_select("node_load1"));
+    assert!(!config.rules.may_select("sidelong_yhat"));
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let found = problems(
+        r#"
+servr: {}
+limits: {max_series: -1}
+downstream:
+  url: http://user:pass@x/
+scores:
+  name_template: score
+scrape:
+  targets:
+  - {name: a/b, url: "http://x/"}
+  allow: [{}]
+presets: [node_exporters]
+rules:
+- match: up{
+- {match: up, direction: both}
+- match: x
+- match: x
+"#,
+    );
+    let starts = [
+        r#"2:1: unknown key "servr"; did you mean "server"?"#,
+        "3:22: limits.max_series: expected a whole number from 0 to 4294967295, found \"-1\"",
+        "5:8: downstream.url: a URL must not hold a user or password; use basic_auth",
+        "7:18: scores.name_template: \"score\" makes no metric names",
+        "10:6: scrape.targets[0].name: \"a/b\" cannot be a target's name",
+        "11:11: scrape.allow[0]: an entry of the allow-list needs hosts or networks",
+        "12:11: presets[0]: \"node_exporters\" is unknown; did you mean \"node_exporter\"?",
+        "14:3: rules[0].match[0]: the selector \"up{\" cannot be read: at position 4: expected a label name",
+        "15:15: rules[1]: unknown key \"direction\"; known here: name, match",
+        "17:3: rules[3]: two rules are named \"x\"",
+    ];
+    for (found, start) in found.iter().zip(starts) {
+        assert!(found.starts_with(start), "{found:?} does not start with {start:?}");
+    }
+    assert_eq!(found.len(), starts.len(), "{found:#?}");
+}
+
+#[test]
+fn options_that_exclude_or_need_each_other_are_told() {
+    let check = |text: &str, want: &str| {
+        let found = problems(text).join("\n");
+        assert!(found.contains(want), "{text}: {found}");
+    };
+    let downstream = |rest: &str| format!("downstream:\n  url: http://x/\n  {rest}\n");
+    check("downstream: {}", "the key \"url\" is missing");
+    check(&downstream("timeout: 0"), "downstream.timeout: 0 would stop everything");
+    check(&downstream("basic_auth: {username: a, password: b, password_file: c}"), "exclude each other");
+    check(&downstream("basic_auth: {username: a}\n  sigv4: {}"), "basic_auth and sigv4 exclude each other");
+    check(&downstream("authorization: {type: Basic, credentials: x}"), "basic_auth exclude");
+    check(&downstream("authorization: {}"), "credentials is missing");
+    check(&downstream("tls_config: {cert_file: x}"), "cert_file or key_file is missing");
+    check(&downstream("sigv4: {access_key: x}"), "access_key or secret_key is missing");
+    check(&downstream("headers: {Authorization: x}"), "use authorization or basic_auth");
+    check(&downstream("headers: {\"a b\": x}"), "not an HTTP header");
+    check("server: {listen: \":5\", admin_listen: \"127.0.0.1:5\"}", "already used by server.listen");
+    check("limits: {max_decoded_size: 1MiB}", "1MiB must be at least max_body_size");
+    check("limits: {max_decoded_size: 4GiB}", "4GiB must be less than 4GiB");
+    check("scores: {max_backoff: 1ms}", "1ms must be at least min_backoff, which is 30ms");
+    check("scrape: {allow: [{networks: [10.0.0.0/33]}]}", "not a network");
+    check("rules: [{match: up, clip_predictions: true}]", "1:21: rules[0].clip_predictions: ");
+}
+
+/// Twelve secrets, each in a place where one can stand.
+const WITH_SECRETS: &str = r#"
+downstream:
+  url: http://x/write?key=canary01
+  headers: {X-Api-Key: canary02}
+  oauth2:
+    client_id: c
+    client_secret: canary03
+    token_url: http://t/?k=canary04
+    endpoint_params: {password: canary05}
+scrape:
+  targets:
+  - name: a
+    url: http://a/metrics?t=canary06
+    headers: {X-Key: canary07}
+    basic_auth: {username: u, password: canary08}
+  - {name: b, url: "http://b/", authorization: {credentials: canary09}}
+  upstream:
+    url: http://c/
+    oauth2: {client_id: c, client_secret: "${CANARY}", token_url: "http://t/"}
+    headers: {X-Other: canary11}
+tenants: {header: X-T}
+rules: [{match: up}]
+"#;
+
+#[test]
+fn b19_a_configuration_shows_none_of_its_secrets() {
+    let environment = |_: &str| Some("canary10".to_owned());
+    let config = Config::from_yaml(WITH_SECRETS, &environment).unwrap();
+    let sigv4 = WITH_SECRETS.replace(
+        "  oauth2:\n    client_id: c\n",
+        "  sigv4: {access_key: a, secret_key: canary12}\n  tenant:\n",
+    );
+    let shown = [config.to_yaml().unwrap(), format!("{config:?}"), format!("{config:#?}")];
+    for text in shown {
+        assert!(!text.contains("canary"), "{text}");
+        assert!(text.matches("<secret>").count() >= 11, "{text}");
+    }
+    let error = Config::from_yaml(&sigv4, &environment).unwrap_err();
+    assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
+    let plain = super::sections::SigV4 { secret_key: Some("canary12".parse_secret()), ..Default::default() };
+    assert!(!format!("{plain:?}").contains("canary"));
+}
+
+trait ParseSecret {
+    fn parse_secret(&self) -> secret::Secret;
+}
+
+impl ParseSecret for str {
+    fn parse_secret(&self) -> secret::Secret {
+        secret::Secret::new(self)
+    }
+}
+
+#[test]
+fn b19_errors_show_no_secret_that_stands_in_the_wrong_place() {
+    let check = |text: &str| {
+        let error = Config::from_yaml(text, &|_| Some("canary".to_owned())).unwrap_err();
+        assert!(!format!("{error}\n{error:?}").contains("canary"), "{error}");
+    };
+    check("downstream: {url: \"http://u:canary@x/\"}");
+    check("downstream: {url: \"http://x/\", basic_auth: {username: a, password: [canary]}}");
+    check("downstream: {url: \"http://x/\", headers: {X: \"canary\\u0001\"}}");
+    check("downstream: {url: \"http://x/\", timeout: \"${SECRET}\"}");
+}
+
+#[test]
+fn a_configuration_reads_back_from_what_is_shown() {
+    let text =
+        "scores: {emit: {above: 0.5}}\npresets: [http_red]\nrules: [{match: up, data_range: [0, inf]}]";
+    let shown = config(text).to_yaml().unwrap();
+    assert_eq!(config(&shown).to_yaml().unwrap(), shown);
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_named_in_the_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sidelong.yml");
+    assert!(matches!(Config::load(&path), Err(ConfigError::Read { .. })));
+    std::fs::write(&path, "rules:\n- mach: up\n").unwrap();
+    let error = Config::load(&path).unwrap_err().to_string();
+    let line = format!("{}:2:3: rules[0]: unknown key \"mach\"; did you mean \"match\"?", path.display());
+    assert!(error.contains(&line), "{error}");
+}
