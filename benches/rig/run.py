@@ -599,7 +599,9 @@ def arguments(argv=None):
     g.add_argument("--page-samples", type=int, default=2000)
     g.add_argument("--scrape-seconds", type=int, default=20)
     g.add_argument("--gzip", action="store_true")
-    return ap.parse_args(argv)
+    a = ap.parse_args(argv)
+    a.rwbench, a.sidelong = os.path.abspath(a.rwbench), os.path.abspath(a.sidelong)  # peers have their own folders
+    return a
 
 
 def main():
