@@ -22,6 +22,8 @@ pub mod forward;
 
 // Side rooms.
 pub mod admin;
+#[cfg(feature = "s3")]
+pub mod aws;
 pub mod model;
 pub mod simulate;
 

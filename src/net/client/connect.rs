@@ -3,22 +3,27 @@
 use std::io;
 use std::net::SocketAddr;
 
+use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::connection::{Connection, Stream};
 use super::pool::Key;
+use super::tls::ClientTls;
 use super::{ClientError, ClientLimits};
+use crate::net::body::BoxError;
 
 /// Makes the connections of one client.
 #[derive(Debug)]
 pub(super) struct Connector {
     limits: ClientLimits,
+    tls: ClientTls,
 }
 
 impl Connector {
-    pub(super) fn new(limits: ClientLimits) -> Self {
-        Self { limits }
+    pub(super) fn new(limits: ClientLimits, tls: ClientTls) -> Self {
+        Self { limits, tls }
     }
 
     /// Connects within `connect_timeout`.
@@ -32,9 +37,18 @@ impl Connector {
 
     async fn open(&self, key: &Key) -> Result<Box<Connection>, ClientError> {
         let stream = self.dial(key).await.map_err(|error| unreachable(key, error))?;
-        let stream = Stream::Plain(stream);
+        let stream = if key.tls { self.encrypt(stream, key).await? } else { Stream::Plain(stream) };
         let opened = Connection::open(stream).await;
         opened.map(Box::new).map_err(|error| super::cut(key, error.into()))
+    }
+
+    async fn encrypt(&self, stream: TcpStream, key: &Key) -> Result<Stream, ClientError> {
+        let failed = |source: BoxError| ClientError::Tls { host: key.host().to_owned(), source };
+        let config = self.tls.current().await.map_err(|error| failed(error.into()))?;
+        let name = self.tls.server_name().unwrap_or_else(|| key.name()).to_owned();
+        let name = ServerName::try_from(name).map_err(|error| failed(error.into()))?;
+        let connected = TlsConnector::from(config).connect(name, stream).await;
+        connected.map(|stream| Stream::Tls(Box::new(stream))).map_err(|error| failed(error.into()))
     }
 
     /// Tries the addresses of the host in the resolver's order.

@@ -9,6 +9,7 @@ pub struct ClientMetrics {
     pub(super) connects: Counter,
     pub(super) connect_errors: Counter,
     pub(super) repeated: Counter,
+    pub(super) file_errors: Counter,
 }
 
 impl ClientMetrics {
@@ -24,6 +25,11 @@ impl ClientMetrics {
             "sidelong_client_repeated_requests",
             "Requests sent once more because a kept-alive connection was closed before any answer",
             self.repeated.clone(),
+        );
+        registry.register(
+            "sidelong_client_file_errors",
+            "Changed certificates or secrets that could not be used, the old ones being kept",
+            self.file_errors.clone(),
         );
     }
 }

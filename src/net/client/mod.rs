@@ -9,11 +9,16 @@
 //! hop between threads, and an idle connection costs nothing.
 
 mod body;
+mod config;
 mod connect;
 mod connection;
+mod credentials;
 mod metrics;
+mod oauth2;
 mod pool;
+mod tls;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,11 +29,16 @@ use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::Full;
 
 pub use body::ResponseBody;
+pub use config::{
+    AuthorizationConfig, BasicAuthConfig, ClientConfigError, HttpClientConfig, OAuth2Config, SigV4Config,
+    TlsConfig,
+};
 pub use metrics::ClientMetrics;
 
 use crate::net::body::BoxError;
 use connect::Connector;
 use connection::{Connection, Sent};
+use credentials::Credentials;
 use pool::{Key, Pool};
 
 /// Sends requests; a clone shares the connections.
@@ -110,6 +120,7 @@ pub enum ClientError {
 
 #[derive(Debug)]
 struct Shared {
+    credentials: Credentials,
     connector: Connector,
     pool: Arc<Pool>,
     metrics: Arc<ClientMetrics>,
@@ -137,16 +148,31 @@ impl Default for ClientLimits {
 // === impl HttpClient ===
 
 impl HttpClient {
-    /// A client without credentials and with the system's certificate authorities.
-    pub fn plain(limits: ClientLimits, metrics: Arc<ClientMetrics>) -> Self {
+    /// A client that authenticates itself and its peers by `config`.
+    ///
+    /// Certificates are read here and again when they change; tokens are read or fetched when a request
+    /// needs them.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientConfigError`] if the options contradict each other or certificates cannot be used.
+    pub fn new(
+        config: &HttpClientConfig,
+        limits: ClientLimits,
+        metrics: Arc<ClientMetrics>,
+    ) -> Result<Self, ClientConfigError> {
+        let credentials = Credentials::new(config, &limits, &metrics)?;
         let pool = Pool::new(limits.idle_timeout, limits.max_idle_per_host);
-        Self { shared: Arc::new(Shared { connector: Connector::new(limits), pool, metrics }) }
+        let tls = tls::ClientTls::new(config.tls_config.clone(), Arc::clone(&metrics))?;
+        let connector = Connector::new(limits, tls);
+        Ok(Self { shared: Arc::new(Shared { credentials, connector, pool, metrics }) })
     }
 
     /// Sends `request` and waits at most `timeout` for the head of the answer.
     ///
-    /// The target is an absolute http or https URI, and the `Host` header is made from it. The body of the
-    /// answer streams; its connection goes back to the pool when the body has been read to its end.
+    /// The target is an absolute http or https URI, and the `Host` header is made from it. Credentials of
+    /// the configuration replace an Authorization of the request. The body of the answer streams; its
+    /// connection goes back to the pool when the body has been read to its end.
     ///
     /// # Errors
     ///
@@ -156,11 +182,36 @@ impl HttpClient {
         request: Request<Full<Bytes>>,
         timeout: Duration,
     ) -> Result<Response<ResponseBody>, ClientError> {
-        let outgoing = Outgoing::new(request)?;
-        let host = outgoing.key.host().to_owned();
+        self.send(Outgoing::new(request)?, timeout).await
+    }
+
+    /// As [`HttpClient::request`], but connects to `address`, which the caller resolved and allowed, and
+    /// looks no name up. TLS verifies the host of the URI all the same.
+    ///
+    /// # Errors
+    ///
+    /// As [`HttpClient::request`].
+    pub async fn request_to(
+        &self,
+        address: SocketAddr,
+        request: Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> Result<Response<ResponseBody>, ClientError> {
+        let mut outgoing = Outgoing::new(request)?;
+        outgoing.key.address = Some(address);
+        self.send(outgoing, timeout).await
+    }
+
+    async fn send(
+        &self,
+        outgoing: Outgoing,
+        timeout: Duration,
+    ) -> Result<Response<ResponseBody>, ClientError> {
+        // The name is needed for the error alone, which is rare; a clone of it is a counter.
+        let key = outgoing.key.clone();
         match tokio::time::timeout(timeout, self.shared.exchange(outgoing)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ClientError::Late { host, timeout }),
+            Err(_) => Err(ClientError::Late { host: key.host().to_owned(), timeout }),
         }
     }
 }
@@ -169,7 +220,9 @@ impl HttpClient {
 
 impl Shared {
     async fn exchange(&self, outgoing: Outgoing) -> Result<Response<ResponseBody>, ClientError> {
-        let Outgoing { key, request } = outgoing;
+        let Outgoing { key, mut request } = outgoing;
+        let applied = self.credentials.apply(&mut request).await;
+        applied.map_err(|source| ClientError::Auth { host: key.host().to_owned(), source })?;
         let again = match self.pool.take(&key).await {
             None => request,
             Some(mut kept) => {

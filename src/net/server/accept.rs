@@ -16,6 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
@@ -27,6 +28,7 @@ use super::io::Watched;
 use super::metrics::{Closed, ServerMetrics};
 use super::{ConnectionId, ConnectionInfo, Door, Server};
 use crate::net::body::BoxError;
+use crate::net::web::WebGate;
 
 /// How often connections are looked at for used-up time.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,6 +51,7 @@ struct Acceptor<S> {
     name: &'static str,
     config: Arc<ServerConfig>,
     metrics: Arc<ServerMetrics>,
+    web: Option<Arc<WebGate>>,
     connections: Arc<Connections>,
     tasks: TaskTracker,
     door: S,
@@ -63,11 +66,11 @@ where
     S: Door<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    let Server { name, config, metrics } = server;
+    let Server { name, config, metrics, web } = server;
     let limit = connection_limit(config.max_connections, open_file_limit());
     let connections = Connections::new(limit, config.clone(), Arc::clone(&metrics));
     let tasks = TaskTracker::new();
-    let acceptor = Acceptor { name, config: Arc::new(config), metrics, connections, tasks, door };
+    let acceptor = Acceptor { name, config: Arc::new(config), metrics, web, connections, tasks, door };
     acceptor.accept_until(listener, &shutdown).await;
     acceptor.drain().await;
 }
@@ -129,6 +132,7 @@ impl<S> Acceptor<S> {
             connection: Arc::clone(place.connection()),
             config: Arc::clone(&self.config),
             metrics: Arc::clone(&self.metrics),
+            web: self.web.clone(),
         };
         let task = self.tasks.spawn(serve(stream, place, gate, self.door.clone()));
         self.connections.attach(id, task.abort_handle());
@@ -168,7 +172,17 @@ where
     S: Door<B>,
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
-    serve_http(Watched::new(stream, place), gate, door).await;
+    let Some(tls) = gate.web.as_ref().and_then(|web| web.tls()) else {
+        return serve_http(Watched::new(stream, place), gate, door).await;
+    };
+    // The sweep ends a handshake that takes longer than the first byte may.
+    match TlsAcceptor::from(tls).accept(stream).await {
+        Ok(stream) => serve_http(Watched::new(stream, place), gate, door).await,
+        Err(error) => {
+            gate.metrics.closed(Closed::Tls);
+            debug!(%error, "a TLS handshake failed");
+        }
+    }
 }
 
 async fn serve_http<T, S, B>(io: Watched<T>, gate: Gate, door: S)

@@ -16,6 +16,7 @@ use super::connections::{Connection, Phase};
 use super::head::Framing;
 use super::metrics::{Refused, ServerMetrics};
 use super::{ConnectionInfo, Door};
+use crate::net::web::WebGate;
 
 /// The gate of one connection.
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Gate {
     pub(super) connection: Arc<Connection>,
     pub(super) config: Arc<ServerConfig>,
     pub(super) metrics: Arc<ServerMetrics>,
+    pub(super) web: Option<Arc<WebGate>>,
 }
 
 /// The body of an answer; tells the connection when the request is over.
@@ -66,8 +68,20 @@ enum Refusal {
 // === impl Gate ===
 
 impl Gate {
-    /// Checks `request` and hands it to `door`.
-    pub(super) async fn pass<S, B>(self, mut request: Request<Incoming>, door: S) -> Response<Answer<B>>
+    /// Checks `request`, hands it to `door` and marks the answer with the configured headers.
+    pub(super) async fn pass<S, B>(self, request: Request<Incoming>, door: S) -> Response<Answer<B>>
+    where
+        S: Door<B>,
+    {
+        let web = self.web.clone();
+        let mut answer = self.answer(request, door).await;
+        if let Some(web) = web {
+            web.add_headers(&mut answer);
+        }
+        answer
+    }
+
+    async fn answer<S, B>(self, mut request: Request<Incoming>, door: S) -> Response<Answer<B>>
     where
         S: Door<B>,
     {
@@ -76,6 +90,13 @@ impl Gate {
         if let Err(refusal) = self.check(framing, &request) {
             self.metrics.refused(refusal.metric());
             return refusal.answer().map(|text| Answer::own(text, in_flight));
+        }
+        // Before a byte of the body is read (safety B-17).
+        if let Some(web) = &self.web
+            && let Err(refusal) = web.authorize(&mut request).await
+        {
+            self.metrics.refused(Refused::Unauthorized);
+            return refusal.map(|text| Answer::own(text, in_flight));
         }
         request.extensions_mut().insert(self.info);
         let connect = request.method() == Method::CONNECT;

@@ -33,6 +33,7 @@ pub use config::ServerConfig;
 pub use metrics::ServerMetrics;
 
 use crate::net::body::BoxError;
+use crate::net::web::WebGate;
 
 /// A number that no two connections of this process share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +56,7 @@ pub struct Server {
     name: &'static str,
     config: ServerConfig,
     metrics: Arc<ServerMetrics>,
+    web: Option<Arc<WebGate>>,
 }
 
 /// What a door has to be: an infallible tower service over hyper requests that is always ready.
@@ -81,7 +83,12 @@ impl<S, B> Door<B> for S where
 impl Server {
     /// A listener called `name` in metrics and logs.
     pub fn new(name: &'static str, config: ServerConfig, metrics: Arc<ServerMetrics>) -> Self {
-        Self { name, config, metrics }
+        Self { name, config, metrics, web: None }
+    }
+
+    /// Asks clients for what `web` says: TLS, and a user name with its password.
+    pub fn with_web(self, web: Arc<WebGate>) -> Self {
+        Self { web: Some(web), ..self }
     }
 
     /// Serves `door` on `listener` until `shutdown` is cancelled, then drains.

@@ -239,7 +239,8 @@ async fn b16_a_request_hidden_behind_another_is_not_served_chunked() {
     let hidden = "POST /hidden HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     let text = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc{hidden}");
     let answers = server.exchange(&text).await;
-    let statuses: Vec<_> = answers.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+    let statuses: Vec<_> =
+        answers.split("HTTP/1.1 ").skip(1).map(|answer| answer.split(' ').next().unwrap()).collect();
     assert_eq!(statuses, ["200", "400"]);
 }
 
@@ -278,7 +279,7 @@ async fn b3_heads_over_the_limits_are_refused() {
         (head("/a/../b", close), "400"),
     ] {
         let answer = server.exchange(&text).await;
-        assert_eq!(status(&answer), want, "{}", &text[..40]);
+        assert_eq!(status(&answer), want, "{text:.40}");
     }
 }
 

@@ -6,6 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 
+mod credentials;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 struct Peer {
@@ -54,7 +56,7 @@ async fn answer(stream: &mut TcpStream, text: &str) -> String {
 const NO_CONTENT: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
 fn client() -> HttpClient {
-    HttpClient::plain(ClientLimits::default(), Arc::default())
+    HttpClient::new(&HttpClientConfig::default(), ClientLimits::default(), Arc::default()).unwrap()
 }
 
 /// A client with one kept-alive connection to `peer`, and the peer's end of it.
