@@ -139,7 +139,7 @@ fn run_serve(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let options = ServeOptions {
         listen: args.listen,
-        fleet: args.fleet.options(start_s, args.quiet, args.anomaly_every),
+        fleet: args.fleet.options(start_s * 1000, plan(args.quiet, args.anomaly_every)),
         speed: args.speed,
     };
     let runtime =
@@ -211,7 +211,8 @@ impl WriteArgs {
     fn stretch(&self) -> Stretch {
         let quarter = PromDuration::from_secs(u64::from(self.days) * 86_400 / 4);
         let quiet = self.quiet.unwrap_or(quarter.min(PromDuration::from_secs(86_400)));
-        Stretch::of_days(self.fleet.options(self.start, quiet, self.anomaly_every), self.days, self.step)
+        let fleet = self.fleet.options(self.start * 1000, plan(quiet, self.anomaly_every));
+        Stretch::of_days(fleet, self.days, self.step)
     }
 
     fn labels_path(&self) -> Option<PathBuf> {
@@ -223,16 +224,21 @@ impl WriteArgs {
 // === impl FleetArgs ===
 
 impl FleetArgs {
-    fn options(&self, start_s: i64, quiet: PromDuration, every: PromDuration) -> FleetOptions {
-        let ms = |duration: PromDuration| i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        // A plan beyond the end of time is as good as none, and cannot overflow.
-        let plan = Plan { quiet_ms: ms(quiet).min(MAX_PLAN_MS), every_ms: ms(every).min(MAX_PLAN_MS) };
-        FleetOptions { seed: self.seed, instances: self.instances, start_ms: start_s * 1000, plan }
+    pub(super) fn options(&self, start_ms: i64, plan: Plan) -> FleetOptions {
+        FleetOptions { seed: self.seed, instances: self.instances, start_ms, plan }
     }
 }
 
-/// A thousand years.
-const MAX_PLAN_MS: i64 = 1_000 * 365 * 86_400_000;
+fn plan(quiet: PromDuration, every: PromDuration) -> Plan {
+    Plan { quiet_ms: ms(quiet), every_ms: ms(every) }
+}
+
+/// The milliseconds of `duration`, at most a thousand years of them: a plan beyond is as good as none, and
+/// cannot overflow.
+pub(super) fn ms(duration: PromDuration) -> i64 {
+    const MAX_MS: u64 = 1_000 * 365 * 86_400_000;
+    duration.as_millis().min(MAX_MS) as i64
+}
 
 /// Reads a speed: above 0 and at most 10,000, so that a stream can keep up with it.
 pub(super) fn speed(text: &str) -> Result<f64, String> {

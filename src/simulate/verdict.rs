@@ -46,6 +46,15 @@ pub struct Found {
     pub delay_samples: u32,
 }
 
+/// What one score brought to light.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruling {
+    /// Events that it found.
+    pub found: Vec<Found>,
+    /// Whether it began a false alert.
+    pub is_false: bool,
+}
+
 /// The balance so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -128,33 +137,31 @@ impl Judge {
     }
 
     /// Takes the next score of a series. A NaN is no alert.
-    pub fn weigh(&mut self, scored: Scored) {
+    pub fn weigh(&mut self, scored: Scored) -> Ruling {
         let alert = scored.score >= THRESHOLD;
         let grace_ms = self.grace_ms;
+        let mut ruling = Ruling::default();
         let mut explained = false;
         for case in self.open.iter_mut().filter(|case| case.covers(&scored, grace_ms)) {
             explained = true;
-            if let Some(found) = case.weigh(&scored, alert) {
-                self.found.push(found);
-            }
+            ruling.found.extend(case.weigh(&scored, alert));
         }
         let was_alert = self.alerting.insert(scored.series, alert).unwrap_or(false);
-        if alert && !was_alert && !explained {
-            self.false_alerts += 1;
-        }
+        ruling.is_false = alert && !was_alert && !explained;
+        self.false_alerts += u64::from(ruling.is_false);
+        self.found.extend_from_slice(&ruling.found);
+        ruling
     }
 
-    /// Closes the events whose window has ended before `now_ms`.
-    pub fn close_until(&mut self, now_ms: i64) {
+    /// Closes the events whose window has ended before `now_ms`, and returns those that nobody noticed.
+    pub fn close_until(&mut self, now_ms: i64) -> Vec<u64> {
         let grace_ms = self.grace_ms;
-        let missed = &mut self.missed;
-        self.open.retain(|case| {
-            let is_open = case.event.end_ms + grace_ms >= now_ms;
-            if !is_open && !case.is_found {
-                missed.push(case.event.id);
-            }
-            is_open
-        });
+        let (open, over): (Vec<Case>, Vec<Case>) =
+            self.open.drain(..).partition(|case| case.event.end_ms + grace_ms >= now_ms);
+        self.open = open;
+        let missed: Vec<u64> = over.iter().filter(|case| !case.is_found).map(|case| case.event.id).collect();
+        self.missed.extend_from_slice(&missed);
+        missed
     }
 
     /// The balance so far.

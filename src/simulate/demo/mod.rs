@@ -1,4 +1,12 @@
-//! The demo.
+//! The demo: a synthetic exporter, scraped through the production parser and the production pipeline in
+//! accelerated time, and a table of what was found of what was injected.
+//!
+//! [`engine`] goes from scrape to scrape and knows no clock, [`render`] draws what [`board`] holds,
+//! [`summary`] says what came of it, and [`run`] brings them to a terminal at the speed asked for.
 
 pub mod board;
+mod corridor;
+pub mod engine;
 pub mod render;
+pub mod run;
+pub mod summary;
