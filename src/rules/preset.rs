@@ -75,3 +75,120 @@ impl fmt::Display for Preset {
         f.write_str(self.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::rules::selector::NAME;
+    use crate::rules::{OutputNames, RuleSet, Selector};
+
+    /// Labels that tell one object from another but not what is measured.
+    const OBJECT_LABELS: [&str; 10] =
+        ["id", "image", "name", "namespace", "pod", "uid", "account_id", "region", "node", "view"];
+
+    fn rule_set(presets: &[Preset]) -> RuleSet {
+        let raw = presets.iter().flat_map(|preset| preset.rules().unwrap());
+        let rules = raw.map(|rule| rule.check().unwrap_or_else(|e| panic!("{}: {e:?}", rule.name))).collect();
+        RuleSet::compile(rules, vec![], OutputNames::by_templates([])).unwrap()
+    }
+
+    /// The series of an exposition; its syntax is that of a selector with equal matchers alone.
+    fn series(preset: Preset) -> Vec<Selector> {
+        let path = format!("{}/tests/data/expositions/{preset}.prom", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.rsplit_once(' ').unwrap().0.parse().unwrap()).collect()
+    }
+
+    fn labels(series: &Selector) -> Vec<(&str, &str)> {
+        series.matchers().iter().map(|matcher| (matcher.label(), matcher.value())).collect()
+    }
+
+    /// Which series of the preset's exposition are taken, by which rule and as what.
+    fn taken(preset: Preset) -> String {
+        let set = rule_set(&[preset]);
+        let mut by_rule: BTreeMap<_, Vec<String>> = BTreeMap::new();
+        let all = series(preset);
+        for series in &all {
+            let labels = labels(series);
+            let name = labels.iter().find(|(label, _)| *label == NAME).unwrap().1;
+            if let Some(id) = set.select(&labels) {
+                assert!(set.may_select(name), "{name}");
+                let kind = if set.rule(id).kind.is_counter(name) { "counter" } else { "gauge" };
+                let shown = labels[1..].iter().filter(|(label, value)| {
+                    !value.is_empty() && !OBJECT_LABELS.contains(label) && !label.starts_with("dimension_")
+                });
+                let shown: Vec<_> = shown.map(|(label, value)| format!("{label}={value}")).collect();
+                by_rule.entry(id).or_default().push(format!("{kind} {name} {}", shown.join(" ")));
+            }
+        }
+        let mut out = String::new();
+        for (id, lines) in &by_rule {
+            writeln!(out, "{}", set.rule(*id).name).unwrap();
+            lines.iter().for_each(|line| writeln!(out, "  {}", line.trim_end()).unwrap());
+        }
+        let count: usize = by_rule.values().map(Vec::len).sum();
+        writeln!(out, "{count} of {} series", all.len()).unwrap();
+        let used = by_rule.len();
+        let rules = set.iter().filter(|(_, rule)| !rule.exclude).count();
+        write!(out, "{used} of {rules} rules").unwrap();
+        out
+    }
+
+    #[test]
+    fn node_exporters_series_are_taken() {
+        insta::assert_snapshot!(taken(Preset::NodeExporter));
+    }
+
+    #[test]
+    fn kubernetes_series_are_taken() {
+        insta::assert_snapshot!(taken(Preset::Kubernetes));
+    }
+
+    #[test]
+    fn kube_state_metrics_series_are_taken() {
+        insta::assert_snapshot!(taken(Preset::KubeStateMetrics));
+    }
+
+    #[test]
+    fn http_servers_series_are_taken() {
+        insta::assert_snapshot!(taken(Preset::HttpRed));
+    }
+
+    #[test]
+    fn cloudwatch_series_are_taken_and_none_is_a_counter() {
+        let taken = taken(Preset::Cloudwatch);
+        assert!(!taken.contains("counter "));
+        insta::assert_snapshot!(taken);
+    }
+
+    #[test]
+    fn no_preset_takes_constants_buckets_or_information() {
+        let set = rule_set(&Preset::ALL);
+        for preset in Preset::ALL {
+            for series in series(preset) {
+                let labels = labels(&series);
+                let name = labels.iter().find(|(label, _)| *label == NAME).unwrap().1;
+                let is_constant =
+                    ["_info", "_bucket", "_created", "_size_bytes", "_limit_bytes", "_MemTotal_bytes"]
+                        .iter()
+                        .any(|suffix| name.ends_with(suffix));
+                assert!(!is_constant || set.select(&labels).is_none(), "{series}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_presets_stand_side_by_side() {
+        let set = rule_set(&Preset::ALL);
+        let mut names: Vec<_> = set.iter().map(|(_, rule)| rule.name.as_str()).collect();
+        names.sort_unstable();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count, "two rules of the presets have one name");
+        assert!(Preset::ALL.iter().all(|preset| names.iter().any(|name| name.starts_with(preset.as_str()))));
+    }
+}
