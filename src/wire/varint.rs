@@ -6,11 +6,18 @@
 pub(crate) fn read(bytes: &[u8], at: &mut usize) -> Option<u64> {
     let first = *bytes.get(*at)?;
     *at += 1;
-    if first < 0x80 { Some(u64::from(first)) } else { read_rest(bytes, at, u64::from(first & 0x7f)) }
+    if first < 0x80 {
+        return Some(u64::from(first));
+    }
+    let second = *bytes.get(*at)?;
+    *at += 1;
+    let value = u64::from(first & 0x7f) | u64::from(second & 0x7f) << 7;
+    if second < 0x80 { Some(value) } else { read_rest(bytes, at, value) }
 }
 
+#[cold]
 fn read_rest(bytes: &[u8], at: &mut usize, mut value: u64) -> Option<u64> {
-    for shift in (7..64).step_by(7) {
+    for shift in (14..64).step_by(7) {
         let byte = *bytes.get(*at)?;
         *at += 1;
         value |= u64::from(byte & 0x7f) << shift;

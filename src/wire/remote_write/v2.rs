@@ -31,10 +31,13 @@ struct Walk<'a> {
     counts: Decoded,
 }
 
-/// Hashes references in their order, by what they refer to.
+/// Hashes labels in their order, by what they refer to.
+#[derive(Clone, Copy)]
 struct KeyHash {
     sums: [u64; 2],
-    count: usize,
+    pairs: usize,
+    /// A name whose value has not come yet.
+    name: Option<[u64; 2]>,
 }
 
 const SYMBOL: fields::Key = key(4, DELIMITED);
@@ -46,11 +49,11 @@ pub(super) const HISTOGRAM: fields::Key = key(3, DELIMITED);
 pub(super) const EXEMPLAR: fields::Key = key(4, DELIMITED);
 pub(super) const METADATA: fields::Key = key(5, DELIMITED);
 
-/// After so many references the hash is mixed and the multipliers are used again.
-const ROUND: usize = 128;
-/// Odd numbers, one for each place of a reference: terms of a sum do not wait for one another, as the steps
-/// of a chain would.
-const MULTIPLIERS: [[u64; 2]; ROUND] = multipliers();
+/// After so many labels the hash is mixed and the keys are used again.
+const ROUND: usize = 64;
+/// Numbers for each place of a label, which make its hash depend on the place. Products of a sum (NH, of UMAC)
+/// do not wait for one another, as the steps of a chain would.
+const PLACE_KEYS: [[u64; 4]; ROUND] = place_keys();
 
 /// Decodes `raw`, a decompressed body, into `batch` and `symbols`, which it empties first.
 ///
@@ -90,12 +93,12 @@ pub fn decode(
     Ok(counts)
 }
 
-const fn multipliers() -> [[u64; 2]; ROUND] {
-    let mut all = [[0; 2]; ROUND];
-    let mut place = 0;
-    while place < 2 * ROUND {
-        all[place / 2][place % 2] = mix((place as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)) | 1;
-        place += 1;
+const fn place_keys() -> [[u64; 4]; ROUND] {
+    let mut all = [[0; 4]; ROUND];
+    let mut at = 0;
+    while at < 4 * ROUND {
+        all[at / 4][at % 4] = mix((at as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        at += 1;
     }
     all
 }
@@ -168,14 +171,14 @@ impl Walk<'_> {
         self.counts.series += 1;
         bounded(self.counts.series as usize, self.limits.max_series_per_request, Element::Series)?;
         let first_sample = self.batch.samples.len();
-        let (mut labels, mut hash) = (0..0, KeyHash { sums: [0; 2], count: 0 });
+        let (mut labels, mut hash) = (0..0, KeyHash { sums: [0; 2], pairs: 0, name: None });
         let mut fields = Fields::within(self.raw, &body);
         while !fields.is_done() {
             let at = fields.at();
             match fields.key()? {
                 REFERENCES => {
                     let packed = fields.delimited()?;
-                    labels = if hash.count == 0 { at..packed.end } else { labels.start..packed.end };
+                    labels = if hash.is_empty() { at..packed.end } else { labels.start..packed.end };
                     self.references(&packed, &mut hash)?;
                 }
                 SAMPLE => {
@@ -194,7 +197,7 @@ impl Walk<'_> {
                 }
                 REFERENCE => {
                     let reference = fields.varint()? as u32;
-                    labels = if hash.count == 0 { at..fields.at() } else { labels.start..fields.at() };
+                    labels = if hash.is_empty() { at..fields.at() } else { labels.start..fields.at() };
                     self.reference(reference, &mut hash)?;
                 }
                 other => self.rare_field(&mut fields, other)?,
@@ -216,21 +219,51 @@ impl Walk<'_> {
     #[inline(always)]
     fn references(&self, packed: &Range<usize>, hash: &mut KeyHash) -> Result<(), DecodeError> {
         let mut values = Fields::within(self.raw, packed);
+        if hash.name.is_none() {
+            *hash = self.pairs(&mut values, *hash)?;
+            bounded(hash.pairs, self.limits.max_labels_per_series, Element::Labels)?;
+        }
         while !values.is_done() {
-            // Numbers beyond 32 bits are cut, as every reader of protobuf does.
             let reference = values.varint()? as u32;
             self.reference(reference, hash)?;
         }
         Ok(())
     }
 
+    /// Takes references two by two as long as there are two.
     #[inline(always)]
+    fn pairs(&self, values: &mut Fields<'_>, mut hash: KeyHash) -> Result<KeyHash, DecodeError> {
+        let mut next = *values;
+        while !next.is_done() {
+            // Numbers beyond 32 bits are cut, as every reader of protobuf does.
+            let name = next.varint()? as u32;
+            if next.is_done() {
+                break;
+            }
+            let value = next.varint()? as u32;
+            hash.add(self.symbol(name)?, self.symbol(value)?);
+            *values = next;
+        }
+        Ok(hash)
+    }
+
+    /// Takes one reference, where names and values do not come side by side.
+    #[cold]
     fn reference(&self, reference: u32, hash: &mut KeyHash) -> Result<(), DecodeError> {
-        let Some(&symbol) = self.symbols.hashes.get(reference as usize) else {
-            return Err(self.beyond_table(reference));
-        };
-        hash.add(symbol);
-        bounded(hash.count.div_ceil(2), self.limits.max_labels_per_series, Element::Labels)
+        let symbol = self.symbol(reference)?;
+        match hash.name.take() {
+            None => hash.name = Some(symbol),
+            Some(name) => hash.add(name, symbol),
+        }
+        bounded(hash.pairs, self.limits.max_labels_per_series, Element::Labels)
+    }
+
+    #[inline(always)]
+    fn symbol(&self, reference: u32) -> Result<[u64; 2], DecodeError> {
+        match self.symbols.hashes.get(reference as usize) {
+            Some(symbol) => Ok(*symbol),
+            None => Err(self.beyond_table(reference)),
+        }
     }
 
     #[cold]
@@ -246,7 +279,7 @@ impl Walk<'_> {
         first_sample: usize,
         at: usize,
     ) -> Result<(), DecodeError> {
-        if !hash.count.is_multiple_of(2) {
+        if hash.name.is_some() {
             return Err(DecodeError::OddReferences { at });
         }
         let labels = labels.start as u32..labels.end as u32;
@@ -278,16 +311,21 @@ impl Walk<'_> {
 // === impl KeyHash ===
 
 impl KeyHash {
+    fn is_empty(&self) -> bool {
+        self.pairs == 0 && self.name.is_none()
+    }
+
     #[inline(always)]
-    fn add(&mut self, symbol: [u64; 2]) {
-        let place = self.count % ROUND;
-        if place == 0 && self.count > 0 {
+    fn add(&mut self, name: [u64; 2], value: [u64; 2]) {
+        let place = self.pairs % ROUND;
+        if place == 0 && self.pairs > 0 {
             self.sums = self.sums.map(mix);
         }
-        let [low, high] = MULTIPLIERS[place];
-        self.sums[0] = self.sums[0].wrapping_add(symbol[0].wrapping_mul(low));
-        self.sums[1] = self.sums[1].wrapping_add(symbol[1].wrapping_mul(high));
-        self.count += 1;
+        let [a, b, c, d] = PLACE_KEYS[place];
+        let low = name[0].wrapping_add(a).wrapping_mul(value[0].wrapping_add(b));
+        let high = name[1].wrapping_add(c).wrapping_mul(value[1].wrapping_add(d));
+        self.sums = [self.sums[0].wrapping_add(low), self.sums[1].wrapping_add(high)];
+        self.pairs += 1;
     }
 
     #[inline(always)]
