@@ -7,4 +7,5 @@
 
 #[macro_use]
 mod harness;
+mod house;
 mod parts;

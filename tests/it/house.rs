@@ -1,0 +1,171 @@
+//! The house's own rules: each prescribed package has one home, the corridor is synchronous, a room is a folder, and
+//! nothing refers outside the clone.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A package, as code names it, and the only places in `src/` that may.
+const HOMES: &[(&str, &[&str])] = &[
+    ("prost", &["wire"]),
+    ("snap", &["wire/compression"]),
+    ("flate2", &["wire/compression"]),
+    // The doors, and the side rooms that have a small one of their own.
+    ("hyper", &["net", "ingest", "forward", "admin", "simulate/serve.rs", "app"]),
+    ("tower", &["net", "ingest", "forward", "admin", "simulate/serve.rs", "app"]),
+    // The index of the series table, and registries.
+    ("dashmap", &["series", "inject", "forward/scores", "ingest"]),
+    ("aws_config", &["aws"]),
+    ("aws_credential_types", &["aws"]),
+    ("aws_sigv4", &["aws"]),
+    ("aws_sdk_s3", &["aws"]),
+    ("aws_smithy_http_client", &["aws"]),
+    ("kube", &["remediate"]),
+    ("ndarray", &["detect", "train"]),
+    ("nalgebra", &["detect", "train"]),
+    // Reads Sidelong's own metrics; user data never, since it drops valid lines.
+    ("prometheus_parse", &["cli"]),
+];
+
+/// The rooms that data walks through.
+const CORRIDOR: &[&str] = &["batch", "series", "signals", "detect", "inject", "rules", "pipeline"];
+
+/// What would make the corridor wait, or tie it to a format or a protocol.
+const NOT_IN_THE_CORRIDOR: &[&str] = &[
+    "async fn",
+    "async move",
+    ".await",
+    "tokio::",
+    "hyper::",
+    "http::",
+    "prost::",
+    "axum::",
+    "std::net",
+    "std::fs",
+    "wire::generated",
+];
+
+/// Every file below `folder`, but what a build leaves there.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let hidden = path.file_name().is_some_and(|n| n == "target" || n == "corpus" || n == ".git");
+        match path.is_dir() {
+            _ if hidden => {}
+            true => found.extend(files(&path)),
+            false => found.push(path),
+        }
+    }
+    found
+}
+
+/// Lines of code of the Rust files below `src/`: place below `src/`, number, text. Tests may use oracles.
+fn code() -> Vec<(String, usize, String)> {
+    let mut lines = Vec::new();
+    for file in files(Path::new("src")) {
+        let place = file.strip_prefix("src").unwrap().to_str().unwrap().to_owned();
+        if !place.ends_with(".rs") || place.contains("test") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let own = text.split("#[cfg(test)]\nmod").next().unwrap_or_default();
+        let code = own.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        lines.extend(code.map(|(n, line)| (place.clone(), n + 1, line.to_owned())));
+    }
+    lines
+}
+
+/// Whether `line` uses the crate `package`: `package::`, and no longer name that ends so.
+fn uses(line: &str, package: &str) -> bool {
+    let name = format!("{package}::");
+    line.match_indices(&name).any(|(at, _)| {
+        !line.as_bytes()[..at].last().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':'))
+    })
+}
+
+/// A room is `NAME.rs` or all below `NAME/`.
+fn in_room(place: &str, room: &str) -> bool {
+    place.strip_prefix(room).is_some_and(|rest| rest.is_empty() || rest == ".rs" || rest.starts_with('/'))
+}
+
+#[test]
+fn each_package_has_its_home() {
+    let mut strays = Vec::new();
+    for (place, number, line) in code() {
+        for (package, homes) in HOMES {
+            if uses(&line, package) && !homes.iter().any(|home| in_room(&place, home)) {
+                strays.push(format!("src/{place}:{number}: {package} lives in {homes:?}"));
+            }
+        }
+    }
+    assert!(strays.is_empty(), "{}", strays.join("\n"));
+}
+
+#[test]
+fn the_corridor_waits_for_nothing_and_knows_no_format() {
+    let mut strays = Vec::new();
+    for (place, number, line) in code() {
+        if !CORRIDOR.iter().any(|room| in_room(&place, room)) {
+            continue;
+        }
+        for word in NOT_IN_THE_CORRIDOR {
+            if line.contains(word) {
+                strays.push(format!("src/{place}:{number}: {word}"));
+            }
+        }
+    }
+    assert!(strays.is_empty(), "{}", strays.join("\n"));
+}
+
+#[test]
+fn a_room_is_a_folder_and_not_a_file_beside_one() {
+    for file in files(Path::new("src")) {
+        assert!(!file.with_extension("").is_dir(), "{} stands beside its folder", file.display());
+    }
+}
+
+/// A clone is whole: no path of a machine, no note to a workplace.
+#[test]
+fn nothing_refers_outside_the_clone() {
+    let outside = ["/root/", "/home/", concat!("/wo", "rk/"), concat!("/tmp/", "wt")];
+    // At the start of a path alone: `$dir/root/` is below another.
+    let names = |line: &str, path: &str| {
+        let starts = |(at, _): (usize, &str)| {
+            !line.as_bytes()[..at].last().is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'}')
+        };
+        line.match_indices(path).any(starts)
+    };
+    let mut strays = Vec::new();
+    for file in files(Path::new(".")) {
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            if file != Path::new("./tests/it/house.rs") && outside.iter().any(|path| names(line, path)) {
+                strays.push(format!("{}:{}: {line}", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(strays.is_empty(), "{}", strays.join("\n"));
+}
+
+/// The names of all packages of a build.
+fn packages(features: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--edges=normal", "--prefix=none", "--format={p}", "--package=sidelong"])
+        .args(features)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_core_builds_without_aws_and_nothing_needs_cmake_or_protoc() {
+    let core = packages(&["--no-default-features"]);
+    let aws: Vec<_> = core.iter().filter(|name| name.starts_with("aws-")).collect();
+    assert!(aws.is_empty(), "in the core: {aws:?}");
+    let all = packages(&["--all-features"]);
+    for refused in ["aws-lc-sys", "openssl-sys", "native-tls", "protoc-bin-vendored", "prost-build"] {
+        assert!(!all.iter().any(|name| name == refused), "{refused}");
+    }
+}
