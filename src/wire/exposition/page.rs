@@ -166,6 +166,11 @@ impl Page {
             + self.families.held_bytes()
     }
 
+    /// Whether the page ends without a line feed, so that nothing may follow it directly.
+    pub fn ends_mid_line(&self) -> bool {
+        self.bytes.last().is_some_and(|&last| last != b'\n')
+    }
+
     /// Whether the page itself has a family or a series called `name` (P30).
     pub fn has_family(&self, name: &str) -> bool {
         match self.format.syntax {

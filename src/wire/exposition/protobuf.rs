@@ -320,7 +320,7 @@ impl Parts {
         }
         let count = if count_float > 0.0 { count_float } else { count as f64 };
         // A histogram must have this bucket; the protobuf form may leave it to its reader.
-        if !endless && !(self.native && self.found.is_empty()) {
+        if !(endless || self.native && self.found.is_empty()) {
             self.push(Part::Bucket(f64::INFINITY), count);
         }
         self.push(Part::Count, count);

@@ -32,8 +32,10 @@ fn text_of(families: &ScoreFamilies) -> &str {
     std::str::from_utf8(&families.bytes).expect("UTF-8")
 }
 
-/// Sorted labels, time and bits of each series of a page.
-fn rows(page: &Page) -> Vec<(Vec<(String, String)>, i64, u64)> {
+/// Sorted labels, time and bits of a series.
+type Row = (Vec<(String, String)>, i64, u64);
+
+fn rows(page: &Page) -> Vec<Row> {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
     let row = |span: &crate::batch::SeriesSpan| {
         let mut labels = Vec::new();

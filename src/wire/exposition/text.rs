@@ -275,7 +275,7 @@ fn timestamp(word: &[u8], syntax: Syntax) -> Option<i64> {
     match syntax {
         Syntax::OpenMetrics => {
             let seconds: f64 = text.parse().ok()?;
-            seconds.is_finite().then(|| (seconds * 1000.0) as i64)
+            seconds.is_finite().then_some((seconds * 1000.0) as i64)
         }
         _ => text.parse().ok(),
     }

@@ -1,0 +1,90 @@
+//! Reads a copy of a page while it passes.
+
+use super::metrics::Unscored;
+use super::scorer::PooledPage;
+use crate::wire::compression::{Cap, CompressionError, Gunzip};
+use crate::wire::exposition::PageStats;
+
+/// A page that is being read.
+pub(super) struct PageReader {
+    page: PooledPage,
+    unzip: Option<Box<Unzip>>,
+}
+
+/// Decodes gzip as it comes.
+pub(super) struct Unzip {
+    gunzip: Gunzip,
+    room: Vec<u8>,
+}
+
+/// Bytes decoded at one step.
+const STEP: usize = 32 << 10;
+
+// === impl PageReader ===
+
+impl PageReader {
+    /// Reads into `page`, which has been started; gzip if `unzip` is given.
+    pub(super) fn new(page: PooledPage, unzip: Option<Unzip>) -> Self {
+        Self { page, unzip: unzip.map(Box::new) }
+    }
+
+    pub(super) fn stats(&self) -> PageStats {
+        self.page.stats()
+    }
+
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Unscored> {
+        let page = self.page.page_mut();
+        let Some(unzip) = &mut self.unzip else { return Ok(page.push(chunk)?) };
+        unzip.each(chunk, |plain| Ok(page.push(plain)?))
+    }
+
+    /// The page, if it is whole.
+    pub(super) fn finish(mut self) -> Result<PooledPage, Unscored> {
+        if let Some(unzip) = &self.unzip {
+            unzip.finish().map_err(|_| Unscored::Gzip)?;
+        }
+        self.page.page_mut().finish()?;
+        Ok(self.page)
+    }
+}
+
+// === impl Unzip ===
+
+impl Unzip {
+    /// Decodes at most `limit` bytes.
+    pub(super) fn new(limit: usize) -> Self {
+        let cap = Cap { bytes: limit, ..Cap::default() };
+        Self { gunzip: Gunzip::new(cap), room: vec![0; STEP] }
+    }
+
+    /// What `chunk` decodes to.
+    pub(super) fn decode(&mut self, mut chunk: &[u8]) -> Result<Vec<u8>, CompressionError> {
+        let mut plain = Vec::new();
+        loop {
+            match self.gunzip.step(&mut chunk, &mut self.room)? {
+                0 => return Ok(plain),
+                len => plain.extend_from_slice(self.room.get(..len).unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Whether the body may end here.
+    pub(super) fn finish(&self) -> Result<(), CompressionError> {
+        self.gunzip.finish()
+    }
+
+    fn each(
+        &mut self,
+        mut chunk: &[u8],
+        mut take: impl FnMut(&[u8]) -> Result<(), Unscored>,
+    ) -> Result<(), Unscored> {
+        loop {
+            match self.gunzip.step(&mut chunk, &mut self.room) {
+                Ok(0) => return Ok(()),
+                Ok(len) => take(self.room.get(..len).unwrap_or_default())?,
+                Err(CompressionError::TooLong { .. }) => return Err(Unscored::BodySize),
+                Err(_) => return Err(Unscored::Gzip),
+            }
+        }
+    }
+}
