@@ -128,6 +128,12 @@ impl TokenSource {
     }
 
     async fn ask(&self, secret: &Secret, place: SecretIn) -> Result<Response<ResponseBody>, TokenError> {
+        let request = self.token_request(secret, place)?;
+        // Boxed, since a client's request may fetch a token, which is a client's request.
+        Ok(Box::pin(self.client.request(request, TIMEOUT)).await?)
+    }
+
+    fn token_request(&self, secret: &Secret, place: SecretIn) -> Result<Request<Full<Bytes>>, TokenError> {
         let mut form = self.form();
         let mut request = Request::post(&self.config.token_url)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -143,9 +149,7 @@ impl TokenSource {
                 form.append_pair("client_secret", secret.expose());
             }
         }
-        let request = request.body(Full::new(Bytes::from(form.finish()))).map_err(TokenError::Url)?;
-        // Boxed, since a client's request may fetch a token, which is a client's request.
-        Ok(Box::pin(self.client.request(request, TIMEOUT)).await?)
+        request.body(Full::new(Bytes::from(form.finish()))).map_err(TokenError::Url)
     }
 
     fn form(&self) -> form_urlencoded::Serializer<'static, String> {
