@@ -9,8 +9,9 @@ use crate::batch::Sample;
 use crate::inject::{Names, Output, ScoreSample, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit};
-use crate::rules::config::{OneOrMany, RawOutput};
-use crate::rules::{OutputNames, RawRule, Rule, RuleError, RuleSet, RuleSetError};
+use crate::rules::config::RawOutput;
+use crate::rules::preset::PresetError;
+use crate::rules::{OutputNames, Preset, Rule, RuleError, RuleSet, RuleSetError};
 use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
 use crate::series::{Cursor, Scope, ScopeName, Scopes, Spelling, Table};
 use crate::simulate::synth::Series;
@@ -51,6 +52,9 @@ pub enum CorridorError {
     /// A rule that cannot be.
     #[error("a rule of the demo is wrong: {0:?}")]
     Rule(Vec<RuleError>),
+    /// A preset that cannot be read.
+    #[error("a preset of the demo is wrong")]
+    Preset(#[from] PresetError),
     /// Rules that make no set.
     #[error("the rules of the demo make no set")]
     Rules(#[from] RuleSetError),
@@ -180,18 +184,19 @@ fn sorted(labels: impl Iterator<Item = (String, String)>) -> Vec<(String, String
     labels
 }
 
-/// What the demo scores, each with its forecast and its band.
+/// What the demo scores: what the presets select, each with its forecast and its band.
 fn rules() -> Result<Vec<Rule>, CorridorError> {
-    let all = vec![RawOutput::AnomalyScore, RawOutput::Yhat, RawOutput::YhatLower, RawOutput::YhatUpper];
-    let raw = RawRule {
-        matches: OneOrMany(vec![
-            r#"node_cpu_seconds_total{mode!="idle"}"#.to_owned(),
-            r#"{__name__=~"node_load.*|node_memory_.*|node_disk_.*|node_network_.*|node_filesystem_avail.*"}"#.to_owned(),
-            r#"{__name__=~"kube_pod_.*|container_.*|http_requests_total|http_request_duration_seconds_(sum|count)"}"#
-                .to_owned(),
-        ]),
-        provide_series: Some(all),
-        ..RawRule::default()
-    };
-    Ok(vec![raw.check().map_err(CorridorError::Rule)?])
+    let mut rules = Vec::new();
+    for preset in [Preset::NodeExporter, Preset::Kubernetes, Preset::KubeStateMetrics, Preset::HttpRed] {
+        for mut raw in preset.rules()? {
+            raw.provide_series = Some(vec![
+                RawOutput::AnomalyScore,
+                RawOutput::Yhat,
+                RawOutput::YhatLower,
+                RawOutput::YhatUpper,
+            ]);
+            rules.push(raw.check().map_err(CorridorError::Rule)?);
+        }
+    }
+    Ok(rules)
 }

@@ -81,6 +81,9 @@ pub fn span(ms: i64) -> String {
 
 /// A value in few characters: `12.3M`, `845`, `0.042`.
 fn short(value: f64) -> String {
+    if value.is_infinite() {
+        return if value > 0.0 { "∞".to_owned() } else { "-∞".to_owned() };
+    }
     const UNITS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     let size = value.abs();
     let (scaled, unit) = UNITS
@@ -378,6 +381,7 @@ mod tests {
         check(12_345_678.0, "12.3M");
         check(-1_500.0, "-1.50k");
         check(2.5e9, "2.50G");
+        check(f64::NEG_INFINITY, "-∞");
     }
 
     #[test]

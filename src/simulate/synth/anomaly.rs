@@ -98,10 +98,10 @@ impl Kind {
         use Channel::{Cpu, Disk, Http, Latency, Memory, Network, Pod};
         match self {
             Self::Spike => &[Cpu, Disk, Network, Latency],
-            Self::LevelShift => &[Memory, Network, Disk, Http],
+            Self::LevelShift => &[Cpu, Memory, Network, Disk, Http],
             Self::Drift => &[Memory, Latency, Network],
             Self::Flatline => &[Http, Network, Memory],
-            Self::SeasonalBreak => &[Cpu, Http, Network],
+            Self::SeasonalBreak => &[Disk, Http, Network],
             Self::PodRestarts => &[Pod],
         }
     }
