@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, channel};
 use anyhow::Context;
 use clap::Args;
 
-use super::synth::{FleetArgs, ms, speed};
+use super::synth::{FleetArgs, asked_to_end, ms, speed};
 use crate::config::units::PromDuration;
 use crate::simulate::demo::engine::Play;
 use crate::simulate::demo::run::{self, Show};
@@ -72,7 +72,7 @@ fn interrupts() -> anyhow::Result<Receiver<()>> {
     let (said, heard) = channel();
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start tokio")?;
-    let wait = move || match runtime.block_on(tokio::signal::ctrl_c()) {
+    let wait = move || match runtime.block_on(asked_to_end()) {
         // Where nobody listens any more, the demo is over.
         Ok(()) => drop(said.send(())),
         Err(error) => eprintln!("cannot wait for Ctrl-C: {error}"),

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use clap::{Args, Subcommand, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::units::PromDuration;
@@ -148,11 +149,10 @@ fn run_serve(args: &ServeArgs) -> anyhow::Result<()> {
     runtime.block_on(async {
         let stop = shutdown.clone();
         tokio::spawn(async move {
-            if let Err(error) = tokio::signal::ctrl_c().await {
-                eprintln!("cannot wait for Ctrl-C: {error}");
-                return;
+            match asked_to_end().await {
+                Ok(()) => stop.cancel(),
+                Err(error) => eprintln!("cannot wait for Ctrl-C: {error}"),
             }
-            stop.cancel();
         });
         let ready = |address| {
             eprintln!(
@@ -161,6 +161,15 @@ fn run_serve(args: &ServeArgs) -> anyhow::Result<()> {
         };
         Ok(serve(options, shutdown, ready).await?)
     })
+}
+
+/// Waits until Ctrl-C is pressed or the process is asked to end (SIGTERM).
+pub(super) async fn asked_to_end() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
 }
 
 fn run_write(args: &WriteArgs) -> anyhow::Result<()> {
