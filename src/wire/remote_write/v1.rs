@@ -24,6 +24,8 @@ struct Walk<'a> {
     raw: &'a [u8],
     seed: u64,
     limits: &'a ElementLimits,
+    /// A label message up to this long has a name and a value within the limits.
+    short_label: usize,
     batch: &'a mut Batch,
     counts: Decoded,
     /// The labels of a series that has other fields between them, side by side.
@@ -46,9 +48,6 @@ pub(super) const HISTOGRAM: fields::Key = key(4, DELIMITED);
 const NAME: fields::Key = key(1, DELIMITED);
 const VALUE: fields::Key = key(2, DELIMITED);
 
-/// A label message up to this long has a name and a value within any sensible limit.
-const SHORT_LABEL: usize = 127;
-
 /// Decodes `raw`, a decompressed body, into `batch`, which it empties first.
 ///
 /// Series entries without samples are counted and left out of the batch. `seed` goes into the keys.
@@ -64,7 +63,7 @@ pub fn decode(
     batch: &mut Batch,
 ) -> Result<Decoded, DecodeError> {
     batch.clear();
-    let mut walk = Walk { raw, seed, limits, batch, counts: Decoded::default(), gathered: Vec::new() };
+    let mut walk = Walk::new(raw, seed, limits, batch);
     let mut fields = Fields::of(raw)?;
     while !fields.is_done() {
         match fields.key()? {
@@ -100,7 +99,13 @@ pub(super) fn label(raw: &[u8], range: &Range<usize>) -> Result<LabelSpan, Decod
 
 // === impl Walk ===
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(raw: &'a [u8], seed: u64, limits: &'a ElementLimits, batch: &'a mut Batch) -> Self {
+        let short_label = limits.max_label_name_length.min(limits.max_label_value_length) as usize;
+        let (counts, gathered) = (Decoded::default(), Vec::new());
+        Self { raw, seed, limits, short_label, batch, counts, gathered }
+    }
+
     #[inline(always)]
     fn series(&mut self, body: Range<usize>) -> Result<(), DecodeError> {
         self.counts.series += 1;
@@ -142,7 +147,7 @@ impl Walk<'_> {
 
     #[inline(always)]
     fn check_label(&self, message: &Range<usize>) -> Result<(), DecodeError> {
-        if message.len() <= SHORT_LABEL { Ok(()) } else { self.check_long_label(message) }
+        if message.len() <= self.short_label { Ok(()) } else { self.check_long_label(message) }
     }
 
     #[cold]

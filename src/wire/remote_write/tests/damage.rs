@@ -47,6 +47,14 @@ fn f13_every_element_has_a_limit() {
 }
 
 #[test]
+fn f13_a_limit_on_label_names_may_be_as_low_as_you_like() {
+    let limits = ElementLimits { max_label_name_length: 7, ..limits() };
+    let body = |name: &str| request(vec![series(&[(name, "up")], &[(1, 1.0)])]);
+    assert!(v1::decode(&body("job_nam"), SEED, &limits, &mut Batch::default()).is_ok());
+    check_limit(v1::decode(&body("job_name"), SEED, &limits, &mut Batch::default()), Element::LabelName);
+}
+
+#[test]
 fn f13_depth_is_refused_at_the_first_group() {
     let groups = b"\x7b".repeat(10_000);
     let check = |raw: &[u8]| {
