@@ -88,3 +88,4 @@ fuzz:
 .PHONY: generate
 generate:
 	cargo run --quiet -p xtask -- generate
+	cargo run --quiet -- config-reference docs/configuration.md

@@ -1,3 +1,7 @@
 //! The `sidelong` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sidelong::cli::main()
+}

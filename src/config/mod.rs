@@ -1,5 +1,6 @@
 //! The configuration file: read, checked once, never re-validated later.
 
+pub mod reference;
 pub mod secret;
 pub mod sections;
 pub mod units;

@@ -23,28 +23,34 @@ pub struct RawRule {
     pub matches: OneOrMany,
     /// When there are more series than `limits.max_series`, those of a lower priority are given up
     /// first.
+    #[serde(skip_serializing_if = "is_default")]
     pub priority: i32,
     /// What the series measure. A counter is judged by its rate per second, with resets understood.
     /// `auto` takes names that end in `_total`, `_sum` or `_count` for counters and all others for
     /// gauges.
+    #[serde(skip_serializing_if = "is_default")]
     pub kind: RawKind,
     /// `[lower, upper]`: the values that are possible at all, such as `[0, 100]` for percentages or
     /// `[0, inf]`. A value outside scores 1.01 at least. Default: no range.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data_range: Option<Range>,
     /// Which deviations count: `both`, `above_expected` or `below_expected`.
+    #[serde(skip_serializing_if = "is_default")]
     pub detection_direction: RawDirection,
     /// The smallest deviation from the expected value that can be an anomaly, in the unit of the
     /// judged value (of a counter: per second). One number, or `[below, above]` for either side of the
     /// expected value.
+    #[serde(skip_serializing_if = "is_default")]
     pub min_dev_from_expected: Deviation,
     /// The same in percent of the expected value. One number, or `[below, above]`.
+    #[serde(skip_serializing_if = "is_default")]
     pub min_rel_dev_from_expected: Deviation,
     /// `[below, above]`: widens (above 1) or narrows (below 1) the expected band on either side.
     /// Default: `[1, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Deviation>,
     /// Clips the expected value and its band to `data_range`, which must then be set.
+    #[serde(skip_serializing_if = "is_default")]
     pub clip_predictions: bool,
     /// How many samples of a series are seen before it is scored. Until then its score is 0.
     /// Default: 16.
@@ -64,6 +70,7 @@ pub struct RawRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provide_series: Option<Vec<RawOutput>>,
     /// Leaves the selected series unscored, although a later rule or preset would take them.
+    #[serde(skip_serializing_if = "is_default")]
     pub exclude: bool,
 }
 
@@ -177,6 +184,11 @@ const DEFAULT_WARM_UP: u32 = 16;
 
 /// The longest warm-up: a week of samples every five seconds and some more.
 const MAX_WARM_UP: u32 = 200_000;
+
+/// Keeps what a rule leaves out from being written.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
 
 // === impl RawRule ===
 
