@@ -7,5 +7,6 @@
 
 #[macro_use]
 mod harness;
+mod exposition;
 mod house;
 mod parts;
