@@ -12,6 +12,7 @@ use super::{
 };
 use crate::config::secret::Secret;
 use crate::config::units::PromDuration;
+use crate::net::client::HttpClientConfig;
 
 /// The receiver that gets every request as it came, and the scores in requests of their own. Without this
 /// section Sidelong runs in loop-back mode: it keeps the newest scores at `/scores`.
@@ -96,6 +97,11 @@ impl Downstream {
     /// How requests are authorized.
     pub fn auth(&self) -> Auth<'_> {
         self.credentials().auth()
+    }
+
+    /// What the client of the downstream is made from.
+    pub fn http_client(&self) -> HttpClientConfig {
+        self.credentials().http_client()
     }
 
     fn credentials(&self) -> Credentials<'_> {

@@ -2,6 +2,7 @@
 
 mod auth;
 mod downstream;
+mod http_client;
 mod limits;
 mod scores;
 mod scrape;

@@ -10,10 +10,11 @@ use super::auth::Credentials;
 use super::{Auth, Authorization, BasicAuth, Findings, HttpUrl, OAuth2, SectionError, TlsConfig};
 use crate::config::secret::Secret;
 use crate::config::units::{ByteSize, PromDuration};
+use crate::net::client::HttpClientConfig;
 
 /// What the pull door fetches: configured targets at `/scrape/NAME`, one fixed upstream, and what the
 /// allow-list names at `/proxy?target=` and through `proxy_url`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scrape {
     /// Targets by name, each at `/scrape/NAME`.
@@ -26,6 +27,16 @@ pub struct Scrape {
     /// The one upstream of an application's sidecar, served at `/metrics` of the data listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Target>,
+    /// How long a page may wait for its scores once it has been read whole; it ends without them after.
+    pub score_budget: PromDuration,
+    /// Samples of one page; a page with more passes unscored.
+    pub page_sample_limit: u32,
+    /// Scrapes at one time; one more is refused with status 503.
+    pub max_concurrent_scrapes: u32,
+    /// Tunnels open at one time; one more is refused with status 503.
+    pub max_tunnels: u32,
+    /// How long a tunnel may be silent in both directions before it is closed.
+    pub tunnel_idle_timeout: PromDuration,
 }
 
 /// Something that is scraped.
@@ -44,7 +55,7 @@ pub struct Target {
     /// How long the target may take to answer, where Prometheus does not send its own timeout.
     #[serde(default = "default_scrape_timeout")]
     pub scrape_timeout: PromDuration,
-    /// Size of an exposition after decompression, in bytes. A larger one is a failed scrape.
+    /// Size of an exposition after decompression, in bytes. A larger one passes unscored.
     #[serde(default = "default_body_size_limit")]
     pub body_size_limit: ByteSize,
     /// The `sample_limit` of the scrape job: scores are left out where they would exceed it. `0` stands for
@@ -55,6 +66,10 @@ pub struct Target {
     /// limit.
     #[serde(default)]
     pub label_limit: u32,
+    /// Labels that the scrape job adds to every series, which count against `label_limit`: `job`,
+    /// `instance` and those of relabelling.
+    #[serde(default = "default_target_labels")]
+    pub target_labels: u32,
     /// The `label_name_length_limit` of the scrape job. `0` stands for no limit.
     #[serde(default)]
     pub label_name_length_limit: u32,
@@ -88,12 +103,24 @@ pub struct Allow {
     pub networks: Vec<String>,
     /// Ports. Default: 80 and 443.
     pub ports: Vec<u16>,
-    /// Schemes. Default: `http` alone.
+    /// Schemes. Default: `http` alone. A tunnel has none.
     pub schemes: Vec<Scheme>,
+    /// The interval at which Prometheus scrapes these targets, as in `targets`.
+    pub scrape_interval: PromDuration,
+    /// How long these targets may take to answer, as in `targets`.
+    pub scrape_timeout: PromDuration,
+    /// Size of an exposition after decompression, as in `targets`.
+    pub body_size_limit: ByteSize,
+    /// The `sample_limit` of the scrape job, as in `targets`.
+    pub sample_limit: u32,
+    /// The `label_limit` of the scrape job, as in `targets`.
+    pub label_limit: u32,
+    /// Labels that the scrape job adds to every series, as in `targets`.
+    pub target_labels: u32,
 }
 
 /// The scheme of a URL.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scheme {
     /// Plain text.
@@ -103,6 +130,22 @@ pub enum Scheme {
 }
 
 // === impl Scrape ===
+
+impl Default for Scrape {
+    fn default() -> Self {
+        Self {
+            targets: Vec::new(),
+            allow: Vec::new(),
+            allow_connect: Vec::new(),
+            upstream: None,
+            score_budget: PromDuration::from_millis(50),
+            page_sample_limit: 500_000,
+            max_concurrent_scrapes: 256,
+            max_tunnels: 64,
+            tunnel_idle_timeout: PromDuration::from_secs(300),
+        }
+    }
+}
 
 impl Scrape {
     pub(in crate::config) fn check(&self, findings: &mut Findings) {
@@ -143,6 +186,7 @@ impl Target {
             body_size_limit: default_body_size_limit(),
             sample_limit: 0,
             label_limit: 0,
+            target_labels: default_target_labels(),
             label_name_length_limit: 0,
             label_value_length_limit: 0,
             headers: BTreeMap::new(),
@@ -156,6 +200,11 @@ impl Target {
     /// How requests are authorized.
     pub fn auth(&self) -> Auth<'_> {
         self.credentials().auth()
+    }
+
+    /// What a client of this target is made from.
+    pub fn http_client(&self) -> HttpClientConfig {
+        self.credentials().http_client()
     }
 
     fn credentials(&self) -> Credentials<'_> {
@@ -190,6 +239,10 @@ fn default_scrape_timeout() -> PromDuration {
     PromDuration::from_secs(10)
 }
 
+fn default_target_labels() -> u32 {
+    2
+}
+
 fn default_body_size_limit() -> ByteSize {
     ByteSize::from_mib(32)
 }
@@ -198,7 +251,18 @@ fn default_body_size_limit() -> ByteSize {
 
 impl Default for Allow {
     fn default() -> Self {
-        Self { hosts: vec![], networks: vec![], ports: vec![80, 443], schemes: vec![Scheme::Http] }
+        Self {
+            hosts: vec![],
+            networks: vec![],
+            ports: vec![80, 443],
+            schemes: vec![Scheme::Http],
+            scrape_interval: default_scrape_interval(),
+            scrape_timeout: default_scrape_timeout(),
+            body_size_limit: default_body_size_limit(),
+            sample_limit: 0,
+            label_limit: 0,
+            target_labels: default_target_labels(),
+        }
     }
 }
 

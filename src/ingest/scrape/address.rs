@@ -12,24 +12,14 @@ use std::sync::{Arc, LazyLock};
 use http::Uri;
 use ipnet::IpNet;
 
+use crate::config::sections::Scheme;
+
 /// Names and addresses that may be fetched from, and by which schemes and ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct AllowRule {
     hosts: Vec<HostRule>,
     ports: Vec<u16>,
     schemes: Vec<Scheme>,
-}
-
-/// How a target is spoken to.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, serde::Serialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// Without TLS.
-    Http,
-    /// With TLS; a tunnel (CONNECT) counts as this one.
-    Https,
 }
 
 /// A place to connect to, taken apart and checked for its spelling.

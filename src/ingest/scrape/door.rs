@@ -20,7 +20,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::address::{Endpoint, Refusal, Resolver, SystemResolver};
 use super::body::{Scrape, ScrapeBody, Way};
-use super::config::ScrapeConfig;
 use super::eof::EofHold;
 use super::error::ScrapeError;
 use super::head::{Coding, Times, forget_exact_bytes, format_of, is_loop, upstream_headers};
@@ -30,6 +29,7 @@ use super::scorer::{PagePool, PageScorer};
 use super::target::{Limits, ScrapeConfigError, Target, Targets, with_query};
 use super::teach::Lessons;
 use super::tunnel::{self, Tunnel};
+use crate::config::sections as config;
 use crate::net::body::BoxBody;
 use crate::net::client::{ClientError, ClientLimits, ClientMetrics, HttpClient, ResponseBody};
 use crate::net::headers::strip_hop_by_hop;
@@ -134,7 +134,7 @@ impl ScrapeDoor {
     ///
     /// # Errors
     /// What in `config` cannot work.
-    pub fn new(config: &ScrapeConfig, parts: ScrapeParts) -> Result<Self, ScrapeConfigError> {
+    pub fn new(config: &config::Scrape, parts: ScrapeParts) -> Result<Self, ScrapeConfigError> {
         let kept = Kept { lessons: Arc::new(Lessons::new(REMEMBERED_TARGETS)), pages: Arc::default() };
         Self::with(config, parts, kept)
     }
@@ -143,17 +143,17 @@ impl ScrapeDoor {
     ///
     /// # Errors
     /// What in `config` cannot work; this door goes on as it is.
-    pub fn reconfigured(&self, config: &ScrapeConfig) -> Result<Self, ScrapeConfigError> {
+    pub fn reconfigured(&self, config: &config::Scrape) -> Result<Self, ScrapeConfigError> {
         Self::with(config, self.shared.parts.clone(), self.shared.kept.clone())
     }
 
-    fn with(config: &ScrapeConfig, parts: ScrapeParts, kept: Kept) -> Result<Self, ScrapeConfigError> {
+    fn with(config: &config::Scrape, parts: ScrapeParts, kept: Kept) -> Result<Self, ScrapeConfigError> {
         let shared = Shared {
             targets: Targets::check(config, &parts.client_limits, &parts.client_metrics)?,
             score_budget: config.score_budget.get(),
             tunnel_idle_timeout: config.tunnel_idle_timeout.get(),
-            scrapes: Arc::new(Semaphore::new(config.max_concurrent_scrapes)),
-            tunnels: Arc::new(Semaphore::new(config.max_tunnels)),
+            scrapes: Arc::new(Semaphore::new(config.max_concurrent_scrapes as usize)),
+            tunnels: Arc::new(Semaphore::new(config.max_tunnels as usize)),
             parts,
             kept,
         };
@@ -370,7 +370,7 @@ impl Shared {
         let permit =
             Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| ScrapeError::TooManyTunnels)?;
         let endpoint = Endpoint::of_tunnel(request.uri())?;
-        let (addresses, _) = endpoint.allowed_addresses(&self.targets.rules, &*self.parts.resolver).await?;
+        let (addresses, _) = endpoint.allowed_addresses(&self.targets.tunnels, &*self.parts.resolver).await?;
         if addresses.iter().any(|address| self.is_own(*address)) {
             return Err(ScrapeError::OwnTunnel);
         }

@@ -166,7 +166,7 @@ impl House {
             listeners: vec![address],
             ..ScrapeParts::new(Arc::clone(&scorer) as Arc<dyn PageScorer>)
         };
-        let config: ScrapeConfig = serde_saphyr::from_str(yaml).expect("a configuration");
+        let config: config::Scrape = serde_saphyr::from_str(yaml).expect("a configuration");
         let door = ScrapeDoor::new(&config, parts).expect("a door");
         let service = door.clone();
         tokio::spawn(async move {
@@ -595,8 +595,7 @@ async fn h3_a_tunnel_opens_only_where_a_rule_allows_it() {
     let house = House::open("targets: []").await;
     let own = house.address;
     let ports = format!("[{}, {}]", end.port(), own.port());
-    let house =
-        House::open(&format!("allow: [{{hosts: [127.0.0.1], ports: {ports}, schemes: [https]}}]")).await;
+    let house = House::open(&format!("allow_connect: [{{networks: [127.0.0.1], ports: {ports}}}]")).await;
     let mut stream = TcpStream::connect(house.address).await.expect("the door is open");
     let request = format!("CONNECT {end} HTTP/1.1\r\nHost: {end}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("written");
@@ -621,7 +620,7 @@ async fn h3_a_tunnel_opens_only_where_a_rule_allows_it() {
 async fn h3_no_tunnel_leads_to_ourselves() {
     let house = House::open("targets: []").await;
     let own = house.address;
-    let config = format!("allow: [{{hosts: [127.0.0.1], ports: [{}]}}]", own.port());
+    let config = format!("allow_connect: [{{networks: [127.0.0.1], ports: [{}]}}]", own.port());
     let door = house.door.reconfigured(&serde_saphyr::from_str(&config).expect("valid")).expect("a door");
     let request = Request::builder().method("CONNECT").uri(own.to_string()).body(()).expect("a request");
     assert_eq!(door.handle(request).await.status(), StatusCode::FORBIDDEN);

@@ -8,7 +8,6 @@
 
 mod address;
 mod body;
-pub mod config;
 mod door;
 mod eof;
 mod error;
@@ -20,7 +19,7 @@ mod target;
 mod teach;
 mod tunnel;
 
-pub use address::{Refusal, ResolveFuture, Resolver, Scheme, SystemResolver};
+pub use address::{Refusal, ResolveFuture, Resolver, SystemResolver};
 pub use door::{ScrapeDoor, ScrapeParts};
 pub use metrics::ScrapeMetrics;
 pub use scorer::{PageScorer, PooledPage, ScoreFuture, ScrapedPage};

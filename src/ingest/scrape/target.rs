@@ -8,17 +8,14 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::address::{AllowRule, Endpoint, Refusal};
-use super::config::{AllowConfig, JobConfig, ScrapeConfig, TargetConfig, UpstreamConfig};
 use crate::config::secret::Secret;
+use crate::config::sections::{self as config, Allow, Scheme, Scrape};
 use crate::net::client::{ClientConfigError, ClientLimits, ClientMetrics, HttpClient, HttpClientConfig};
 use crate::wire::exposition::{PageLimits, PageStats, Room};
 
 /// Why the configuration of the pull door cannot work.
 #[derive(Debug, thiserror::Error)]
 pub enum ScrapeConfigError {
-    /// A name that cannot stand in a path, or stands there twice.
-    #[error("scrape.targets: the name {0:?} is taken twice or not made of letters, digits, '.', '-' and '_'")]
-    Name(String),
     /// A URL that cannot be fetched.
     #[error("scrape: {url:?} cannot be fetched")]
     Url {
@@ -50,6 +47,8 @@ pub(super) struct Targets {
     pub(super) rules: Vec<AllowRule>,
     /// By the index of the rule.
     pub(super) rule_limits: Vec<Limits>,
+    /// Where tunnels may lead.
+    pub(super) tunnels: Vec<AllowRule>,
     /// Fetches what a rule allows.
     pub(super) allowed: HttpClient,
 }
@@ -63,15 +62,6 @@ pub(super) struct Target {
     pub(super) limits: Limits,
     pub(super) headers: HeaderMap,
     pub(super) client: HttpClient,
-}
-
-/// A target as it is configured, in whichever place.
-struct Given<'a> {
-    scope: &'a str,
-    url: &'a str,
-    headers: &'a BTreeMap<String, Secret>,
-    job: &'a JobConfig,
-    http: &'a HttpClientConfig,
 }
 
 /// What a scrape may take, and what its scrape job lets a page have.
@@ -91,69 +81,69 @@ pub(super) struct Limits {
 
 impl Targets {
     pub(super) fn check(
-        config: &ScrapeConfig,
+        config: &Scrape,
         limits: &ClientLimits,
         metrics: &Arc<ClientMetrics>,
     ) -> Result<Self, ScrapeConfigError> {
-        let samples = config.page_sample_limit;
+        let samples = config.page_sample_limit as usize;
         let client = |http: &HttpClientConfig| {
             HttpClient::new(http, limits.clone(), Arc::clone(metrics)).map_err(ScrapeConfigError::Client)
         };
-        let target = |given: Given<'_>| given.check(samples, client(given.http)?).map(Arc::new);
-        let mut named = HashMap::new();
-        for config in &config.targets {
-            let name = config.name.clone();
-            if !is_path_name(&name) || named.insert(name.clone(), target(config.into())?).is_some() {
-                return Err(ScrapeConfigError::Name(name));
-            }
-        }
-        let upstream = config.upstream.as_ref().map(|upstream| target(upstream.into()));
-        let rule = |rule: &AllowConfig| {
-            AllowRule::new(&rule.hosts, &rule.ports, &rule.schemes).map_err(ScrapeConfigError::Host)
+        let target = |config: &config::Target| {
+            Target::check(config, samples, client(&config.http_client())?).map(Arc::new)
         };
+        let named = config.targets.iter().map(|config| Ok((config.name.clone(), target(config)?)));
+        let limits_of = |rule| Limits::of_rule(rule, samples);
         Ok(Self {
-            named,
-            upstream: upstream.transpose()?,
+            named: named.collect::<Result<_, _>>()?,
+            upstream: config.upstream.as_ref().map(target).transpose()?,
             rules: config.allow.iter().map(rule).collect::<Result<_, _>>()?,
-            rule_limits: config
-                .allow
-                .iter()
-                .map(|rule| Limits::check(&rule.job, samples))
-                .collect::<Result<_, _>>()?,
+            rule_limits: config.allow.iter().map(limits_of).collect::<Result<_, _>>()?,
+            tunnels: config.allow_connect.iter().map(tunnel_rule).collect::<Result<_, _>>()?,
             // Whatever a request names gets no credentials of ours (B-15).
             allowed: client(&HttpClientConfig::default())?,
         })
     }
 }
 
-// === impl Given ===
-
-impl<'a> From<&'a TargetConfig> for Given<'a> {
-    fn from(config: &'a TargetConfig) -> Self {
-        let TargetConfig { name, url, headers, job, http } = config;
-        Self { scope: name, url, headers, job, http }
-    }
+fn rule(config: &Allow) -> Result<AllowRule, ScrapeConfigError> {
+    let places: Vec<_> = config.hosts.iter().chain(&config.networks).cloned().collect();
+    AllowRule::new(&places, &config.ports, &config.schemes).map_err(ScrapeConfigError::Host)
 }
 
-impl<'a> From<&'a UpstreamConfig> for Given<'a> {
-    fn from(config: &'a UpstreamConfig) -> Self {
-        let UpstreamConfig { url, headers, job, http } = config;
-        Self { scope: url, url, headers, job, http }
-    }
+/// Nobody sees what a tunnel speaks, so that its rule names no scheme.
+fn tunnel_rule(config: &Allow) -> Result<AllowRule, ScrapeConfigError> {
+    rule(&Allow { schemes: vec![Scheme::Https], ..config.clone() })
 }
 
-impl Given<'_> {
-    fn check(&self, page_samples: usize, client: HttpClient) -> Result<Target, ScrapeConfigError> {
-        let wrong = |source| ScrapeConfigError::Url { url: self.url.to_owned(), source };
-        let url: Uri = self.url.parse().map_err(|_| wrong(Refusal::Spelling))?;
+// === impl Target ===
+
+impl Target {
+    fn check(
+        config: &config::Target,
+        page_samples: usize,
+        client: HttpClient,
+    ) -> Result<Self, ScrapeConfigError> {
+        let text = config.url.as_url().as_str();
+        let wrong = |source| ScrapeConfigError::Url { url: config.url.to_string(), source };
+        let url: Uri = text.parse().map_err(|_| wrong(Refusal::Spelling))?;
         let endpoint = Endpoint::of_url(&url).map_err(wrong)?;
         endpoint.check_own().map_err(wrong)?;
-        Ok(Target {
-            scope: self.scope.into(),
+        let limits = Limits {
+            interval: config.scrape_interval.get(),
+            timeout: config.scrape_timeout.get(),
+            page: PageLimits { body_size: config.body_size_limit.as_usize(), samples: page_samples },
+            samples: config.sample_limit as usize,
+            labels: config.label_limit as usize,
+            target_labels: config.target_labels as usize,
+        };
+        let scope = if config.name.is_empty() { text } else { &config.name };
+        Ok(Self {
+            scope: scope.into(),
             url,
             endpoint,
-            limits: Limits::check(self.job, page_samples)?,
-            headers: header_map(self.headers)?,
+            limits: limits.checked()?,
+            headers: header_map(&config.headers)?,
             client,
         })
     }
@@ -162,14 +152,14 @@ impl Given<'_> {
 // === impl Limits ===
 
 impl Limits {
-    fn check(job: &JobConfig, page_samples: usize) -> Result<Self, ScrapeConfigError> {
+    fn of_rule(config: &Allow, page_samples: usize) -> Result<Self, ScrapeConfigError> {
         let limits = Self {
-            interval: job.scrape_interval.get(),
-            timeout: job.scrape_timeout.get(),
-            page: PageLimits { body_size: job.body_size_limit.as_usize(), samples: page_samples },
-            samples: job.sample_limit,
-            labels: job.label_limit,
-            target_labels: job.target_labels,
+            interval: config.scrape_interval.get(),
+            timeout: config.scrape_timeout.get(),
+            page: PageLimits { body_size: config.body_size_limit.as_usize(), samples: page_samples },
+            samples: config.sample_limit as usize,
+            labels: config.label_limit as usize,
+            target_labels: config.target_labels as usize,
         };
         limits.checked()
     }
@@ -209,12 +199,6 @@ pub(super) fn with_query(base: &Uri, query: Option<&str>) -> Uri {
     let Ok(path) = PathAndQuery::try_from(joined) else { return base.clone() };
     parts.path_and_query = Some(path);
     Uri::from_parts(parts).unwrap_or_else(|_| base.clone())
-}
-
-/// Whether `name` can stand in a path as it is.
-fn is_path_name(name: &str) -> bool {
-    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
-    name.bytes().all(fits) && name.bytes().any(|b| b != b'.')
 }
 
 fn header_map(headers: &BTreeMap<String, Secret>) -> Result<HeaderMap, ScrapeConfigError> {
@@ -267,19 +251,16 @@ mod tests {
     #[test]
     fn a_configuration_that_cannot_work_says_why() {
         let check = |yaml: &str, want: &str| {
-            let config: ScrapeConfig = serde_saphyr::from_str(yaml).expect("well-formed");
+            let config: Scrape = serde_saphyr::from_str(yaml).expect("well-formed");
             let checked = Targets::check(&config, &ClientLimits::default(), &Arc::default());
             let error = checked.expect_err(yaml).to_string();
             assert!(error.contains(want), "{yaml}: {error}");
         };
-        check("targets: [{name: a/b, url: 'http://h/'}]", "a/b");
-        check("targets: [{name: .., url: 'http://h/'}]", "..");
-        check("targets: [{name: a, url: 'http://h/'}, {name: a, url: 'http://i/'}]", "taken twice");
-        check("targets: [{name: a, url: 'ftp://h/'}]", "ftp://h/");
-        check("targets: [{name: a, url: 'http://u:p@h/'}]", "cannot be fetched");
         check("upstream: {url: 'http://169.254.169.254/'}", "cannot be fetched");
         check("upstream: {url: 'http://h/', scrape_timeout: 2m}", "scrape_timeout");
+        check("upstream: {url: 'http://2852039166/'}", "cannot be fetched");
         check("upstream: {url: 'http://h/', headers: {'a b': c}}", "a b");
-        check("allow: [{hosts: ['10.0.0.0/99'], ports: [80]}]", "10.0.0.0/99");
+        check("allow: [{networks: ['10.0.0.0/99']}]", "10.0.0.0/99");
+        check("allow_connect: [{hosts: ['127.1']}]", "127.1");
     }
 }
