@@ -30,8 +30,8 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     duration: PromDuration,
     /// Stream time without anomalies that the detector learns from first. The stream starts on a Monday at
-    /// midnight: the default plays through a Thursday from six in the morning.
-    #[arg(long, value_name = "DURATION", default_value = "3d6h")]
+    /// midnight: the default plays through a Thursday of the second week from six in the morning.
+    #[arg(long, value_name = "DURATION", default_value = "10d6h")]
     history: PromDuration,
     /// Stream time from one scrape to the next.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = step)]

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::units::PromDuration;
 use crate::simulate::serve::{ServeOptions, serve};
-use crate::simulate::synth::{FleetOptions, MAX_INSTANCES, MONDAY_MS, Plan};
+use crate::simulate::synth::{FleetOptions, MAX_EVENTS, MAX_INSTANCES, MONDAY_MS, Plan};
 use crate::simulate::truth::Truth;
 use crate::simulate::write::Stretch;
 
@@ -174,6 +174,12 @@ pub(super) async fn asked_to_end() -> io::Result<()> {
 
 fn run_write(args: &WriteArgs) -> anyhow::Result<()> {
     let stretch = args.stretch();
+    if !stretch.remembers_all() {
+        bail!(
+            "more than {MAX_EVENTS} anomalies may be injected, and the ground truth lists no more; raise \
+             --anomaly-every or lower --days"
+        );
+    }
     let progress = progress_bar(stretch.samples);
     let mut tell = |done| progress.set_position(done);
     let written = if args.is_stdout() {
@@ -344,6 +350,12 @@ mod tests {
         assert_eq!(csv.lines().filter(|line| line.contains("node_load1{")).count(), 24);
         let truth = std::fs::read_to_string(folder.path().join("fleet.labels.json")).unwrap();
         assert!(!serde_json::from_str::<Truth>(&truth).unwrap().events.is_empty());
+    }
+
+    #[test]
+    fn more_anomalies_than_the_truth_can_list_are_refused() {
+        let error = run_write(&write_args("sidelong synth write --days 30 --anomaly-every 1m --out x")).unwrap_err();
+        assert!(error.to_string().contains("--anomaly-every"), "{error}");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Truth {
     pub start: i64,
     /// Where it ends or has come to, Unix seconds.
     pub end: i64,
+    /// How many older anomalies are no longer listed, beyond [`super::synth::MAX_EVENTS`].
+    pub forgotten: u64,
     /// The anomalies in the order of their start.
     pub events: Vec<TruthEvent>,
 }
@@ -49,6 +51,7 @@ impl Truth {
             instances: options.instances,
             start: options.start_ms.div_euclid(1000),
             end: fleet.now_ms().div_euclid(1000),
+            forgotten: fleet.events().next().map_or(0, |first| first.id),
             events: fleet.events().map(|event| TruthEvent::of(fleet, event)).collect(),
         }
     }

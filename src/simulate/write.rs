@@ -7,7 +7,7 @@
 
 use std::io::{self, Write};
 
-use super::synth::{Fleet, FleetOptions};
+use super::synth::{Fleet, FleetOptions, MAX_EVENTS};
 use super::truth::Truth;
 
 /// The header of the file.
@@ -31,6 +31,15 @@ impl Stretch {
     pub fn of_days(fleet: FleetOptions, days: u32, step_s: u32) -> Self {
         let step_s = step_s.max(1);
         Self { fleet, step_s, samples: u64::from(days) * 86_400 / u64::from(step_s) }
+    }
+
+    /// Whether every anomaly that may be injected will be in the [`Truth`], which lists
+    /// [`MAX_EVENTS`] at most.
+    pub fn remembers_all(&self) -> bool {
+        let length_ms = i128::from(self.samples) * i128::from(self.step_s) * 1000;
+        let every_ms = i128::from(self.fleet.plan.every_ms);
+        // The shortest gap between two of them is 0.6 of the mean.
+        every_ms == 0 || length_ms * 10 / (every_ms * 6) < MAX_EVENTS as i128
     }
 
     /// Writes the stretch into `out` and returns what was injected into it. `progress` is told how many
@@ -108,6 +117,19 @@ mod tests {
         assert!(truth.events.iter().all(|event| event.start < truth.end));
         assert_eq!((csv, truth), written(1));
         assert_ne!(written(1).0, written(2).0);
+    }
+
+    #[test]
+    fn a_truth_with_holes_is_foreseen() {
+        let check = |every_ms: i64, want: bool| {
+            let mut stretch = stretch(1);
+            stretch.fleet.plan.every_ms = every_ms;
+            assert_eq!(stretch.remembers_all(), want, "{every_ms}");
+        };
+        check(0, true);
+        check(3_600_000, true);
+        check(15_000, true);
+        check(14_000, false);
     }
 
     #[test]

@@ -304,7 +304,7 @@ fn short_name(series: &crate::simulate::synth::Series) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::synth::{MONDAY_MS, Plan};
+    use crate::simulate::synth::{Channel, MONDAY_MS, Plan};
 
     const HOUR_MS: i64 = 3_600_000;
     const LEARNT_MS: i64 = MONDAY_MS + 56 * HOUR_MS;
@@ -337,6 +337,20 @@ mod tests {
         assert_eq!(demo.verdict(), Verdict::default());
         assert_eq!(notices, []);
         assert!(demo.board(Phase::default(), 1.0).scored > 50);
+    }
+
+    #[test]
+    fn the_presets_select_series_of_every_channel() {
+        let (demo, _) = played(2, 0);
+        let fleet = demo.exporter.fleet();
+        let scored = |channel: Channel| {
+            let of_channel = |number: &usize| fleet.series()[*number].channel == channel;
+            (0..demo.latest.len()).filter(of_channel).filter(|&number| demo.latest[number].said.is_some()).count()
+        };
+        let struck = Kind::ALL.into_iter().flat_map(Kind::channels);
+        for channel in struck {
+            assert!(scored(*channel) >= 2, "{channel:?}");
+        }
     }
 
     #[test]
