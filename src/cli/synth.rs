@@ -354,7 +354,8 @@ mod tests {
 
     #[test]
     fn more_anomalies_than_the_truth_can_list_are_refused() {
-        let error = run_write(&write_args("sidelong synth write --days 30 --anomaly-every 1m --out x")).unwrap_err();
+        let error =
+            run_write(&write_args("sidelong synth write --days 30 --anomaly-every 1m --out x")).unwrap_err();
         assert!(error.to_string().contains("--anomaly-every"), "{error}");
     }
 

@@ -10,3 +10,4 @@ mod harness;
 mod exposition;
 mod house;
 mod parts;
+mod simulate;

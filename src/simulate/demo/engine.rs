@@ -345,7 +345,10 @@ mod tests {
         let fleet = demo.exporter.fleet();
         let scored = |channel: Channel| {
             let of_channel = |number: &usize| fleet.series()[*number].channel == channel;
-            (0..demo.latest.len()).filter(of_channel).filter(|&number| demo.latest[number].said.is_some()).count()
+            (0..demo.latest.len())
+                .filter(of_channel)
+                .filter(|&number| demo.latest[number].said.is_some())
+                .count()
         };
         let struck = Kind::ALL.into_iter().flat_map(Kind::channels);
         for channel in struck {
