@@ -1,0 +1,81 @@
+//! Writes the first corpus of each target from real encodings: `cargo run --example seeds` in `fuzz/`.
+
+use std::path::Path;
+
+use prost::Message;
+use sidelong::wire::compression::{Buffer, SnappyEncoder, compress_gzip};
+use sidelong::wire::generated::io::prometheus::write::v2;
+use sidelong::wire::generated::prometheus as v1;
+
+const TIME: i64 = 1_760_000_000_000;
+const STALE_MARKER: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
+
+fn main() -> std::io::Result<()> {
+    for (name, raw) in [("series", series_v1()), ("metadata", metadata_v1())] {
+        write("rw1", name, &raw)?;
+    }
+    write("rw2", "series", &series_v2())?;
+    let mut block = Buffer::new();
+    let raw = series_v1().repeat(20);
+    SnappyEncoder::new().compress(&raw, &mut block).map_err(std::io::Error::other)?;
+    write("snappy", "block", &block)?;
+    write("snappy", "framed", b"\xff\x06\x00\x00sNaPpY\x01\x05\x00\x00abcd\x00")?;
+    write("snappy", "lie", b"\x97\x9f\xb5\x89\x0a\x00x")?;
+    let (mut one, page) = (Vec::new(), b"# TYPE node_load1 gauge\nnode_load1 0.25\n");
+    compress_gzip(page, &mut one)?;
+    write("gzip", "member", &one)?;
+    compress_gzip(page, &mut one)?;
+    write("gzip", "two_members", &one)
+}
+
+fn write(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    std::fs::create_dir_all(&folder)?;
+    std::fs::write(folder.join(name), bytes)
+}
+
+fn series_v1() -> Vec<u8> {
+    let label = |name: &str, value: &str| v1::Label { name: name.to_owned(), value: value.to_owned() };
+    let series = |name: &str| v1::TimeSeries {
+        labels: vec![label("__name__", name), label("instance", "a:9100"), label("job", "node")],
+        ..Default::default()
+    };
+    let histogram = v1::Histogram {
+        count: Some(v1::histogram::Count::CountInt(3)),
+        positive_spans: vec![v1::BucketSpan { offset: 0, length: 2 }],
+        positive_deltas: vec![1, 1],
+        timestamp: TIME,
+        ..Default::default()
+    };
+    let exemplar = v1::Exemplar { labels: vec![label("trace_id", "4bf92f")], value: 0.5, timestamp: TIME };
+    let samples = [0.25, STALE_MARKER].map(|value| v1::Sample { value, timestamp: TIME }).to_vec();
+    let timeseries = vec![
+        v1::TimeSeries { samples, exemplars: vec![exemplar], ..series("node_load1") },
+        v1::TimeSeries { histograms: vec![histogram], ..series("latency_seconds") },
+    ];
+    v1::WriteRequest { timeseries, metadata: Vec::new() }.encode_to_vec()
+}
+
+fn metadata_v1() -> Vec<u8> {
+    let family = v1::MetricMetadata {
+        r#type: v1::metric_metadata::MetricType::Gauge as i32,
+        metric_family_name: "node_load1".to_owned(),
+        help: "1m load average.".to_owned(),
+        unit: String::new(),
+    };
+    v1::WriteRequest { timeseries: Vec::new(), metadata: vec![family] }.encode_to_vec()
+}
+
+fn series_v2() -> Vec<u8> {
+    let symbols = ["", "__name__", "node_load1", "job", "node", "1m load average."].map(str::to_owned);
+    let series = v2::TimeSeries {
+        labels_refs: vec![1, 2, 3, 4],
+        samples: vec![v2::Sample { value: 0.25, timestamp: TIME, start_timestamp: TIME - 1 }],
+        metadata: Some(v2::Metadata { r#type: 2, help_ref: 5, unit_ref: 0 }),
+        ..Default::default()
+    };
+    let histogram = v2::Histogram { timestamp: TIME, start_timestamp: 1, ..Default::default() };
+    let timeseries =
+        vec![series.clone(), v2::TimeSeries { samples: Vec::new(), histograms: vec![histogram], ..series }];
+    v2::Request { symbols: symbols.to_vec(), timeseries }.encode_to_vec()
+}

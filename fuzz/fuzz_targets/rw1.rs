@@ -1,0 +1,27 @@
+//! Any bytes as a decompressed 1.0 request: no panic, and where prost reads it too, the same samples.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use prost::Message;
+use sidelong::batch::{Batch, LabelSource};
+use sidelong::wire::generated::prometheus::WriteRequest;
+use sidelong::wire::remote_write::{ElementLimits, receive, v1};
+
+fuzz_target!(|raw: &[u8]| {
+    let (limits, mut batch) = (ElementLimits::default(), Batch::default());
+    if v1::decode(raw, 7, &limits, &mut batch).is_ok() {
+        for span in &batch.series {
+            v1::Labels { raw }.for_each_label(&span.labels, &mut |_, _| ());
+        }
+        if let Ok(request) = WriteRequest::decode(raw) {
+            let samples = request.timeseries.iter().flat_map(|series| &series.samples);
+            let wanted: Vec<_> = samples.map(|sample| (sample.timestamp, sample.value.to_bits())).collect();
+            let got = batch.samples.iter().map(|sample| (sample.timestamp_ms, sample.value.to_bits()));
+            assert!(got.eq(wanted));
+        }
+    }
+    if let Ok(receipt) = receive::v1(raw, 7, &limits, i64::MAX, &mut batch) {
+        assert_eq!(receipt.reason().is_none(), receipt.is_complete());
+    }
+});
