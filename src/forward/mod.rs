@@ -1,1 +1,3 @@
 //! The way out: the original request verbatim, and the scores in requests of their own.
+
+pub mod config;

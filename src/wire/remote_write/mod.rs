@@ -14,6 +14,7 @@ mod decoded;
 pub mod encode;
 mod fields;
 pub mod receive;
+mod score_block;
 pub mod v1;
 pub mod v2;
 
@@ -22,3 +23,4 @@ mod tests;
 
 pub use config::ElementLimits;
 pub use decoded::{DecodeError, Decoded, Element};
+pub use score_block::ScoreBlock;

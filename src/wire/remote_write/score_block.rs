@@ -1,0 +1,397 @@
+//! Score series of remote write 1.0, compressed as they are made.
+//!
+//! Neighbouring score series share nearly all of their labels, and which ones is known without looking at
+//! a byte: equal pairs are the same [`Pair`]. So a series is spelled as a snappy stream directly, a copy
+//! of the previous series for each run of pairs that it shares with it and a literal for the rest. That
+//! skips both the assembly of about 300 bytes a series and the compressor's search through them.
+//!
+//! Copies reach back only into the block that they stand in, so blocks concatenate as snappy streams do
+//! once their lengths are summed, and as protobuf messages do (snappy format description, section 2.2).
+
+use std::sync::Arc;
+
+use crate::batch::Sample;
+use crate::inject::{Emit, ScoreSample};
+use crate::series::labels::{Pair, SeriesLabels};
+use crate::wire::varint;
+
+/// A growing block of score series.
+#[derive(Debug, Default)]
+pub struct ScoreBlock {
+    /// Snappy elements, without the length that a stream begins with.
+    elements: Vec<u8>,
+    /// Bytes that the elements decompress to.
+    raw_len: usize,
+    series: usize,
+    /// Bytes that are not written yet: they join into one literal.
+    literal: Vec<u8>,
+    /// The copy that is not written yet: where its source begins, and how long it is.
+    copy: (usize, usize),
+    /// The previous series, kept alive so that a pair in it cannot be mistaken for another.
+    last: Option<(Arc<SeriesLabels>, &'static Pair)>,
+    /// Where the pairs of the previous series stand in the decompressed bytes, its name among them.
+    places: Vec<Place>,
+    next_places: Vec<Place>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: usize,
+    len: usize,
+    /// Index in the previous series' places, if the pair stands there too.
+    same: Option<usize>,
+}
+
+/// The farthest that a two-byte offset reaches back.
+const REACH: usize = u16::MAX as usize;
+/// The longest copy of one element.
+const COPY: usize = 64;
+/// How many pairs of the previous series are tried for one of the next: labels may come and go.
+const AHEAD: usize = 4;
+/// Bytes that a series adds at the least, to begin with: two copies, a literal of a pair, the sample.
+const ROOM: usize = 96;
+
+// === impl ScoreBlock ===
+
+impl ScoreBlock {
+    /// Number of series entries; each carries one sample.
+    pub fn len(&self) -> usize {
+        self.series
+    }
+
+    /// Whether there is no series.
+    pub fn is_empty(&self) -> bool {
+        self.series == 0
+    }
+
+    /// Bytes of memory that the block's content takes.
+    pub fn bytes(&self) -> usize {
+        self.elements.len()
+    }
+
+    /// Adds one series with one sample.
+    pub fn push(&mut self, labels: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample) {
+        self.elements.reserve(ROOM);
+        let labels_len = self.place(labels, name);
+        let (sample_bytes, sample_len) = encode(sample);
+        self.write_head(labels_len + sample_len);
+        self.write_labels(labels, name);
+        self.literal_bytes(&sample_bytes[..sample_len]);
+        std::mem::swap(&mut self.places, &mut self.next_places);
+        self.last = Some((Arc::clone(labels), name));
+        self.series += 1;
+    }
+
+    /// Adds all of `other`, which is left empty.
+    pub fn append(&mut self, other: &mut Self) {
+        self.flush();
+        other.flush();
+        self.elements.append(&mut other.elements);
+        self.raw_len += std::mem::take(&mut other.raw_len);
+        self.series += std::mem::take(&mut other.series);
+        // What stood last in either block is no longer at a known distance.
+        (self.last, other.last) = (None, None);
+    }
+
+    /// The block as a snappy-compressed write request; the block is left empty.
+    pub fn finish(&mut self) -> Vec<u8> {
+        self.flush();
+        let mut body = Vec::with_capacity(self.elements.len() + 5);
+        varint::write(&mut body, self.raw_len as u64);
+        body.append(&mut self.elements);
+        (self.raw_len, self.series, self.last) = (0, 0, None);
+        body
+    }
+
+    /// Finds where the pairs of the next series stand in the previous one. Returns the encoded length of
+    /// all labels; where they will stand themselves is known once the head is written.
+    fn place(&mut self, labels: &SeriesLabels, name: &Pair) -> usize {
+        self.next_places.clear();
+        let (mut total, mut from) = (0, 0);
+        for pair in in_order(labels, name) {
+            let same = self.find(pair, from);
+            let len = match same {
+                Some(index) => self.places[index].len,
+                None => label_len(pair),
+            };
+            from = same.map_or(from, |index| index + 1);
+            total += len;
+            self.next_places.push(Place { at: 0, len, same });
+        }
+        if total > REACH / 2 {
+            // The far end of so long a series is out of reach of the previous one.
+            self.next_places.iter_mut().for_each(|place| place.same = None);
+        }
+        total
+    }
+
+    /// The index of `pair` in the previous series, at `from` or a little behind.
+    #[inline]
+    fn find(&self, pair: &Pair, from: usize) -> Option<usize> {
+        let (labels, name) = self.last.as_ref()?;
+        let (before, after) = labels.around_name();
+        let to = (from + AHEAD).min(self.places.len());
+        (from..to).find(|&index| {
+            let known = match index.checked_sub(before.len()) {
+                None => &*before[index],
+                Some(0) => *name,
+                Some(behind) => &*after[behind - 1],
+            };
+            // Copies reach only so far back; the previous series is always near, unless it was huge.
+            std::ptr::eq(known, pair) && self.raw_len - self.places[index].at < REACH / 2
+        })
+    }
+
+    /// `TimeSeries` begins: field 1 of the request, and its length.
+    fn write_head(&mut self, len: usize) {
+        self.end_copy();
+        let before = self.literal.len();
+        self.literal.push(0x0a);
+        varint::write(&mut self.literal, len as u64);
+        self.raw_len += self.literal.len() - before;
+    }
+
+    fn write_labels(&mut self, labels: &SeriesLabels, name: &Pair) {
+        for (index, pair) in in_order(labels, name).enumerate() {
+            let place = self.next_places[index];
+            self.next_places[index].at = self.raw_len;
+            match place.same {
+                Some(same) => self.copy_from(self.places[same].at, place.len),
+                None => self.literal_label(pair),
+            }
+        }
+    }
+
+    fn copy_from(&mut self, at: usize, len: usize) {
+        let (start, length) = self.copy;
+        if length > 0 && start + length == at {
+            self.copy.1 += len;
+        } else {
+            self.end_copy();
+            self.end_literal();
+            self.copy = (at, len);
+        }
+        self.raw_len += len;
+    }
+
+    /// Field 1 of `TimeSeries`: a label with its name and value.
+    fn literal_label(&mut self, pair: &Pair) {
+        self.end_copy();
+        let before = self.literal.len();
+        let inner = field_len(pair.name().len()) + field_len(pair.value().len());
+        self.literal.push(0x0a);
+        varint::write(&mut self.literal, inner as u64);
+        for (tag, text) in [(0x0a, pair.name()), (0x12, pair.value())] {
+            self.literal.push(tag);
+            varint::write(&mut self.literal, text.len() as u64);
+            self.literal.extend_from_slice(text.as_bytes());
+        }
+        self.raw_len += self.literal.len() - before;
+    }
+
+    fn literal_bytes(&mut self, bytes: &[u8]) {
+        self.end_copy();
+        self.literal.extend_from_slice(bytes);
+        self.raw_len += bytes.len();
+    }
+
+    fn flush(&mut self) {
+        self.end_copy();
+        self.end_literal();
+    }
+
+    /// Writes the waiting copy: elements with two-byte offsets (tag 10), of up to 64 bytes each.
+    #[inline]
+    fn end_copy(&mut self) {
+        let (start, mut left) = std::mem::take(&mut self.copy);
+        if left == 0 {
+            return;
+        }
+        // The offset is the same for all elements of a copy: source and target move on together.
+        let offset = self.raw_len - left - start;
+        let [low, high] = (offset as u16).to_le_bytes();
+        while left > 0 {
+            let len = left.min(COPY);
+            self.elements.extend_from_slice(&[((len - 1) << 2) as u8 | 2, low, high]);
+            left -= len;
+        }
+    }
+
+    /// Writes the waiting literal (tag 00): its length less one in the tag up to 60, else in bytes behind.
+    #[inline]
+    fn end_literal(&mut self) {
+        if self.literal.is_empty() {
+            return;
+        }
+        let len = self.literal.len() - 1;
+        if len < 60 {
+            self.elements.push((len << 2) as u8);
+        } else {
+            let bytes = (len as u32).to_le_bytes();
+            let used = 4 - len.leading_zeros().saturating_sub(usize::BITS - 32) as usize / 8;
+            self.elements.push(((59 + used) << 2) as u8);
+            self.elements.extend_from_slice(&bytes[..used]);
+        }
+        self.elements.append(&mut self.literal);
+    }
+}
+
+impl Emit for ScoreBlock {
+    fn emit(&mut self, labels: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample) {
+        self.push(labels, name, sample);
+    }
+}
+
+impl<'a> Extend<&'a ScoreSample> for ScoreBlock {
+    fn extend<I: IntoIterator<Item = &'a ScoreSample>>(&mut self, scores: I) {
+        for score in scores {
+            self.push(&score.labels, score.name, score.sample);
+        }
+    }
+}
+
+/// The pairs of a score series sorted by name, its own name where it belongs.
+fn in_order<'a>(labels: &'a SeriesLabels, name: &'a Pair) -> impl Iterator<Item = &'a Pair> {
+    let (before, after) = labels.around_name();
+    before.iter().map(Arc::as_ref).chain([name]).chain(after.iter().map(Arc::as_ref))
+}
+
+/// Encoded length of a label in its series.
+fn label_len(pair: &Pair) -> usize {
+    let inner = field_len(pair.name().len()) + field_len(pair.value().len());
+    1 + varint::len(inner as u64) + inner
+}
+
+/// Encoded length of a string field of `len` bytes with a one-byte tag.
+fn field_len(len: usize) -> usize {
+    1 + varint::len(len as u64) + len
+}
+
+/// Field 2 of `TimeSeries`: the value as fixed64 and the timestamp as varint, and how long that is.
+fn encode(sample: Sample) -> ([u8; 22], usize) {
+    let mut bytes = [0; 22];
+    let mut timestamp = sample.timestamp_ms as u64;
+    let inner = 9 + 1 + varint::len(timestamp);
+    bytes[..3].copy_from_slice(&[0x12, inner as u8, 0x09]);
+    bytes[3..11].copy_from_slice(&sample.value.to_bits().to_le_bytes());
+    bytes[11] = 0x10;
+    let mut at = 12;
+    while timestamp >= 0x80 {
+        bytes[at] = timestamp as u8 | 0x80;
+        timestamp >>= 7;
+        at += 1;
+    }
+    bytes[at] = timestamp as u8;
+    (bytes, at + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inject::Names;
+    use crate::series::labels::Interner;
+    use crate::wire::compression::{Buffer, Cap, decompress_snappy};
+    use crate::wire::generated::prometheus::WriteRequest;
+    use proptest::prelude::*;
+    use prost::Message;
+
+    type Series = (Vec<(String, String)>, bool, Sample);
+
+    fn series() -> impl Strategy<Value = Series> {
+        let label = ("[A-Za-z_]{1,3}", "[a-c]{1,2}|[a-z]{100,300}");
+        let labels = proptest::collection::btree_map(label.0, label.1, 0..6);
+        (labels, any::<bool>(), any::<i64>(), any::<u64>()).prop_map(
+            |(labels, second, timestamp_ms, bits)| {
+                let sample = Sample { timestamp_ms, value: f64::from_bits(bits) };
+                (labels.into_iter().collect(), second, sample)
+            },
+        )
+    }
+
+    fn scores(series: &[Series], interner: &Interner) -> Vec<ScoreSample> {
+        let names = Names::new("$VAR", interner).expect("a fine template");
+        let outputs = [crate::inject::Output::AnomalyScore, crate::inject::Output::Yhat];
+        let made = series.iter().map(|(labels, second, sample)| {
+            let mut pairs: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+            pairs.push(("__name__", "up"));
+            let labels = Arc::new(SeriesLabels::of_scored(&pairs, interner));
+            ScoreSample { labels, name: names.of(outputs[usize::from(*second)]), sample: *sample }
+        });
+        made.collect()
+    }
+
+    fn decoded(body: &[u8]) -> WriteRequest {
+        let mut raw = Buffer::new();
+        decompress_snappy(body, Cap { bytes: 32 << 20, ratio: 1 << 20 }, &mut raw).expect("sound snappy");
+        WriteRequest::decode(&*raw).expect("sound protobuf")
+    }
+
+    fn check(request: &WriteRequest, scores: &[ScoreSample]) {
+        assert_eq!(request.timeseries.len(), scores.len());
+        for (got, want) in request.timeseries.iter().zip(scores) {
+            let labels: Vec<_> = got.labels.iter().map(|l| (l.name.as_str(), l.value.as_str())).collect();
+            let expected: Vec<_> =
+                in_order(&want.labels, want.name).map(|pair| (pair.name(), pair.value())).collect();
+            assert_eq!(labels, expected);
+            assert!(labels.is_sorted(), "F12: labels are sorted");
+            assert_eq!(got.samples.len(), 1);
+            assert_eq!(got.samples[0].timestamp, want.sample.timestamp_ms);
+            assert_eq!(got.samples[0].value.to_bits(), want.sample.value.to_bits());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_block_decompresses_and_decodes_to_what_was_pushed(series in proptest::collection::vec(series(), 1..40)) {
+            let scores = scores(&series, &Interner::default());
+            let mut block = ScoreBlock::default();
+            block.extend(&scores);
+            prop_assert_eq!(block.len(), scores.len());
+            check(&decoded(&block.finish()), &scores);
+            prop_assert!(block.is_empty());
+        }
+
+        #[test]
+        fn blocks_append(first in proptest::collection::vec(series(), 0..9), second in proptest::collection::vec(series(), 0..9)) {
+            let interner = Interner::default();
+            let (first, second) = (scores(&first, &interner), scores(&second, &interner));
+            let (mut one, mut two) = (ScoreBlock::default(), ScoreBlock::default());
+            one.extend(&first);
+            two.extend(&second);
+            one.append(&mut two);
+            one.extend(&first);
+            check(&decoded(&one.finish()), &[first.clone(), second, first].concat());
+        }
+    }
+
+    #[test]
+    fn series_longer_than_a_copy_reaches_are_spelled_out() {
+        let huge = |i: u32| -> Series {
+            let labels = (0..20).map(|l| (format!("l{l:02}"), "v".repeat(8_000))).collect();
+            (labels, false, Sample { timestamp_ms: i64::from(i), value: 1.0 })
+        };
+        let small =
+            |i| (vec![("a".to_owned(), "b".to_owned())], false, Sample { timestamp_ms: i, value: 2.0 });
+        let scores = scores(&[small(0), huge(1), huge(2), small(3), small(4)], &Interner::default());
+        let mut block = ScoreBlock::default();
+        block.extend(&scores);
+        check(&decoded(&block.finish()), &scores);
+    }
+
+    #[test]
+    fn shared_labels_are_copied_not_spelled() {
+        let long = "x".repeat(200);
+        let series: Vec<Series> = (0..1000)
+            .map(|i| {
+                (
+                    vec![("a".into(), long.clone()), ("i".into(), i.to_string())],
+                    false,
+                    Sample { timestamp_ms: 1_700_000_000_000, value: 0.5 },
+                )
+            })
+            .collect();
+        let mut block = ScoreBlock::default();
+        block.extend(&scores(&series, &Interner::default()));
+        assert!(block.finish().len() < 1000 * 80);
+    }
+}
