@@ -1,3 +1,9 @@
 //! The way out: the original request verbatim, and the scores in requests of their own.
 
 pub mod config;
+mod downstream;
+mod media;
+pub mod scores;
+
+pub use downstream::{Answer, Downstream, DownstreamError};
+pub use media::{MediaError, Version};

@@ -1,0 +1,115 @@
+//! Hands a request on as it came, and brings the answer back.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http_body_util::Full;
+use tokio::time::{Instant, timeout_at};
+
+use super::config::DownstreamConfig;
+use crate::net::body::read_bounded;
+use crate::net::client::{ClientError, HttpClient};
+use crate::net::headers::strip_hop_by_hop;
+
+/// The configured receiver.
+#[derive(Clone, Debug)]
+pub struct Downstream {
+    url: Uri,
+    client: HttpClient,
+    timeout: Duration,
+    max_response_bytes: usize,
+}
+
+/// What the downstream said.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, less those that speak of the connection.
+    pub headers: HeaderMap,
+    /// Its body, at most as much as is read of one.
+    pub body: Bytes,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DownstreamError {
+    /// The request did not get through, or its answer did not begin.
+    #[error(transparent)]
+    Request(#[from] ClientError),
+    /// The answer broke off.
+    #[error("the downstream's answer was cut short")]
+    Cut(#[source] crate::net::body::BoxError),
+    /// The answer's body did not end in time.
+    #[error("the downstream's answer did not end within {0:?} (downstream.timeout)")]
+    Late(Duration),
+}
+
+// === impl Downstream ===
+
+impl Downstream {
+    /// The receiver of `config`, reached through `client`.
+    pub fn new(config: &DownstreamConfig, url: Uri, client: HttpClient) -> Self {
+        let max_response_bytes = config.max_response_bytes.as_usize();
+        Self { url, client, timeout: config.timeout.get(), max_response_bytes }
+    }
+
+    /// Posts `body` with `headers`, both as they came but for what must not pass a proxy.
+    ///
+    /// # Errors
+    /// [`DownstreamError`]; nothing is ever tried twice here, so that the sender alone decides.
+    pub async fn forward(&self, mut headers: HeaderMap, body: Bytes) -> Result<Answer, DownstreamError> {
+        strip_hop_by_hop(&mut headers);
+        for ours in [HOST, CONTENT_LENGTH, EXPECT] {
+            headers.remove(ours);
+        }
+        self.post(headers, body).await
+    }
+
+    /// Posts `body` with exactly `headers`.
+    ///
+    /// # Errors
+    /// As for [`Downstream::forward`].
+    pub async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, DownstreamError> {
+        let deadline = Instant::now() + self.timeout;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.url.clone();
+        *request.headers_mut() = headers;
+        let (mut head, body) = self.client.request(request, self.timeout).await?.into_parts();
+        let body = timeout_at(deadline, read_bounded(body, self.max_response_bytes))
+            .await
+            .map_err(|_| DownstreamError::Late(self.timeout))?
+            .map_err(|error| DownstreamError::Cut(error.into()))?;
+        strip_hop_by_hop(&mut head.headers);
+        head.headers.remove(CONTENT_LENGTH);
+        Ok(Answer { status: head.status, headers: head.headers, body: body.bytes })
+    }
+}
+
+// === impl DownstreamError ===
+
+impl DownstreamError {
+    /// What the sender is told: 504 for late, 502 for everything else.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Request(ClientError::Late { .. }) | Self::Late(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Request(_) | Self::Cut(_) => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The whole chain of causes in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}

@@ -1,0 +1,155 @@
+//! The queue of one lane: bounded in bytes and age, the oldest dropped first.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::metrics::ScoreMetrics;
+use super::outbox::{Outbox, Scores};
+use crate::forward::config::ScoresConfig;
+use crate::inject::ScoreSample;
+use crate::wire::remote_write::ScoreBlock;
+
+/// Scores that wait for their requests.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    queue: Mutex<Queue>,
+    /// Wakes the sender when a batch may be due earlier than it thinks.
+    pub(super) news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+}
+
+/// Scores of one request.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) scores: Pending,
+    /// When it leaves at the latest.
+    due: Instant,
+    /// When its oldest score came.
+    pub(super) since: Instant,
+}
+
+#[derive(Debug)]
+pub(super) enum Pending {
+    V1(ScoreBlock),
+    V2(Vec<ScoreSample>),
+}
+
+/// What the sender does next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Send(Batch),
+    WaitUntil(Instant),
+    Wait,
+}
+
+// === impl Lane ===
+
+impl Lane {
+    /// Queues the scores of one incoming request.
+    pub(super) fn add(&self, outbox: Outbox, config: &ScoresConfig, metrics: &ScoreMetrics) {
+        let now = Instant::now();
+        let wait = if outbox.urgent { config.urgent_within.get() / 2 } else { config.batch_interval.get() };
+        let mut queue = self.queue.lock();
+        for scores in pieces(outbox.scores, config.batch_size) {
+            queue.push(Batch { scores, due: now + wait, since: now }, config.batch_size);
+        }
+        while queue.bytes > config.max_queue_bytes.as_usize() {
+            let Some(oldest) = queue.pop() else { break };
+            metrics.queue_full.inc_by(oldest.len() as u64);
+        }
+        drop(queue);
+        self.news.notify_one();
+    }
+
+    /// The next batch if it is full or due; `all` takes it in any case.
+    pub(super) fn next(&self, config: &ScoresConfig, all: bool) -> Next {
+        let mut queue = self.queue.lock();
+        let Some(first) = queue.batches.front() else { return Next::Wait };
+        let due = first.due;
+        let full = first.len() >= config.batch_size || queue.batches.len() > 1;
+        if full || all || due <= Instant::now() {
+            return queue.pop().map_or(Next::Wait, Next::Send);
+        }
+        Next::WaitUntil(due)
+    }
+
+    /// Puts back a batch that could not be sent yet.
+    pub(super) fn put_back(&self, batch: Batch) {
+        let mut queue = self.queue.lock();
+        queue.bytes += batch.bytes();
+        queue.batches.push_front(batch);
+    }
+}
+
+/// Scores in pieces of at most `size`.
+fn pieces(scores: Scores, size: usize) -> Vec<Pending> {
+    match scores {
+        Scores::V1(blocks) => blocks.into_iter().map(Pending::V1).collect(),
+        Scores::V2(samples) if samples.len() <= size => vec![Pending::V2(samples)],
+        Scores::V2(samples) => samples.chunks(size).map(|chunk| Pending::V2(chunk.to_vec())).collect(),
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    /// Joins `batch` to the last one if the two fit a request, else appends it.
+    fn push(&mut self, mut batch: Batch, batch_size: usize) {
+        self.bytes += batch.bytes();
+        if let Some(last) = self.batches.back_mut()
+            && last.len() + batch.len() <= batch_size
+            && last.join(&mut batch)
+        {
+            last.due = last.due.min(batch.due);
+            return;
+        }
+        self.batches.push_back(batch);
+    }
+
+    fn pop(&mut self) -> Option<Batch> {
+        let batch = self.batches.pop_front()?;
+        self.bytes -= batch.bytes().min(self.bytes);
+        Some(batch)
+    }
+}
+
+// === impl Batch ===
+
+impl Batch {
+    pub(super) fn len(&self) -> usize {
+        match &self.scores {
+            Pending::V1(block) => block.len(),
+            Pending::V2(samples) => samples.len(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.scores {
+            Pending::V1(block) => block.bytes(),
+            Pending::V2(samples) => std::mem::size_of_val(samples.as_slice()),
+        }
+    }
+
+    /// Takes the scores of `other` in, if both are of one version.
+    fn join(&mut self, other: &mut Self) -> bool {
+        match (&mut self.scores, &mut other.scores) {
+            (Pending::V1(mine), Pending::V1(theirs)) => mine.append(theirs),
+            (Pending::V2(mine), Pending::V2(theirs)) => mine.append(theirs),
+            _ => return false,
+        }
+        true
+    }
+
+    pub(super) fn is_older_than(&self, age: Duration) -> bool {
+        self.since.elapsed() > age
+    }
+}

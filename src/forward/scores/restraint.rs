@@ -1,0 +1,108 @@
+//! Scores spend the user's own limits, so they stop first and come back last.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// Parts that the series of a tenant are divided into.
+pub(super) const SHARES: u32 = 64;
+/// A refusal while scores come back makes the next pause twice as long, up to this many times.
+const LONGEST: u32 = 64;
+
+/// How much of a tenant's scores may be sent now.
+#[derive(Debug, Default)]
+pub(super) struct Restraint {
+    pause: Mutex<Option<Pause>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    until: Instant,
+    /// Time in which the share doubles once the pause is over.
+    step: Duration,
+    strikes: u32,
+}
+
+// === impl Restraint ===
+
+impl Restraint {
+    /// The downstream refused something for a limit: scores pause for `retry_after`, or for `usual`.
+    pub(super) fn refused(&self, retry_after: Option<Duration>, usual: Duration) {
+        let now = Instant::now();
+        let mut pause = self.pause.lock();
+        let strikes = match *pause {
+            // The same refusal seen again, by requests that were on their way, is one refusal.
+            Some(pause) if now < pause.until => pause.strikes,
+            Some(pause) if pause.share(now) < SHARES => (pause.strikes * 2).min(LONGEST),
+            _ => 1,
+        };
+        let length = retry_after.unwrap_or_default().max(usual * strikes);
+        *pause = Some(Pause { until: now + length, step: usual, strikes });
+    }
+
+    /// How many of [`SHARES`] parts of the series may send: none during a pause, then 1, 2, 4 and so on.
+    pub(super) fn share(&self) -> u32 {
+        let pause = *self.pause.lock();
+        pause.map_or(SHARES, |pause| pause.share(Instant::now()))
+    }
+
+    /// Until when nothing may be sent.
+    pub(super) fn paused_until(&self) -> Option<Instant> {
+        let pause = (*self.pause.lock())?;
+        (Instant::now() < pause.until).then_some(pause.until)
+    }
+}
+
+impl Pause {
+    fn share(self, now: Instant) -> u32 {
+        if now < self.until {
+            return 0;
+        }
+        let steps = (now - self.until).as_secs_f64() / self.step.as_secs_f64().max(1e-3);
+        if steps >= f64::from(SHARES.ilog2()) { SHARES } else { 1 << steps as u32 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn scores_stop_at_a_refusal_and_come_back_by_doubling() {
+        let restraint = Restraint::default();
+        assert_eq!(restraint.share(), SHARES);
+        restraint.refused(None, MINUTE);
+        assert_eq!(restraint.share(), 0);
+        let mut shares = Vec::new();
+        for _ in 0..8 {
+            tokio::time::advance(MINUTE).await;
+            shares.push(restraint.share());
+        }
+        assert_eq!(shares, [1, 2, 4, 8, 16, 32, 64, 64]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retry_after_is_honoured_when_it_is_longer() {
+        let restraint = Restraint::default();
+        restraint.refused(Some(5 * MINUTE), MINUTE);
+        tokio::time::advance(4 * MINUTE).await;
+        assert_eq!(restraint.share(), 0);
+        tokio::time::advance(2 * MINUTE).await;
+        assert!(restraint.share() > 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_on_the_way_back_pauses_longer() {
+        let restraint = Restraint::default();
+        restraint.refused(None, MINUTE);
+        tokio::time::advance(2 * MINUTE).await;
+        restraint.refused(None, MINUTE);
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(restraint.share(), 0, "the second pause is two minutes");
+        tokio::time::advance(MINUTE).await;
+        assert_eq!(restraint.share(), 1);
+    }
+}
