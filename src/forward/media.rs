@@ -72,7 +72,9 @@ impl Version {
         match self {
             Self::V1 => HeaderValue::from_static(PROTOBUF),
             // Without a space behind the semicolon: the reference receiver does not trim it (T22).
-            Self::V2 => HeaderValue::from_static("application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+            Self::V2 => {
+                HeaderValue::from_static("application/x-protobuf;proto=io.prometheus.write.v2.Request")
+            }
         }
     }
 

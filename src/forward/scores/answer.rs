@@ -43,8 +43,8 @@ pub(super) fn meaning(answer: &Answer, version: Version) -> Meaning {
 
 /// Whether the downstream refused a *sample* for a limit, so that scores must give way; and for how long.
 pub(crate) fn limited(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Option<Option<Duration>> {
-    let limited = status == StatusCode::TOO_MANY_REQUESTS
-        || (status.is_client_error() && speaks_of_limit(body));
+    let limited =
+        status == StatusCode::TOO_MANY_REQUESTS || (status.is_client_error() && speaks_of_limit(body));
     limited.then(|| retry_after(headers))
 }
 

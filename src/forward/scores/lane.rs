@@ -1,7 +1,6 @@
 //! The queue of one lane: bounded in bytes and age, the oldest dropped first.
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -81,13 +80,6 @@ impl Lane {
         }
         Next::WaitUntil(due)
     }
-
-    /// Puts back a batch that could not be sent yet.
-    pub(super) fn put_back(&self, batch: Batch) {
-        let mut queue = self.queue.lock();
-        queue.bytes += batch.bytes();
-        queue.batches.push_front(batch);
-    }
 }
 
 /// Scores in pieces of at most `size`.
@@ -147,9 +139,5 @@ impl Batch {
             _ => return false,
         }
         true
-    }
-
-    pub(super) fn is_older_than(&self, age: Duration) -> bool {
-        self.since.elapsed() > age
     }
 }

@@ -23,6 +23,7 @@ use crate::forward::config::{ScoreProtocol, ScoresConfig};
 use lane::Lane;
 use restraint::Restraint;
 
+pub(crate) use answer::limited;
 pub use metrics::ScoreMetrics;
 pub use outbox::Outbox;
 
@@ -108,8 +109,8 @@ impl ScoreForwarder {
         }
         match self.shared.lane(key) {
             Some(lane) => lane.add(outbox, &self.shared.config, &self.shared.metrics),
-            None => self.shared.metrics.no_lane.inc_by(outbox.len() as u64),
-        };
+            None => drop(self.shared.metrics.no_lane.inc_by(outbox.len() as u64)),
+        }
     }
 
     /// The downstream refused a sample of this tenant for a limit: scores give way first.

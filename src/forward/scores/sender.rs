@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use parking_lot::Mutex;
 use rand::Rng;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -15,6 +16,7 @@ use super::lane::{Batch, Lane, Next, Pending};
 use super::{LaneKey, SPEAKS_V1, SPEAKS_V2, Shared, UNKNOWN};
 use crate::forward::{DownstreamError, Version};
 use crate::inject::ScoreSample;
+use crate::wire::compression::{Buffer, SnappyEncoder};
 use crate::wire::remote_write::{ScoreBlock, encode};
 
 /// Backoff between attempts, as Prometheus has it: 30 ms doubling to 5 s.
@@ -33,6 +35,16 @@ pub(super) struct Sender {
     key: LaneKey,
     lane: Arc<Lane>,
     headers: HeaderMap,
+    encoder: Mutex<Encoder>,
+}
+
+/// Encodes requests of version 2.0, with memory that is reused.
+#[derive(Default)]
+struct Encoder {
+    v2: encode::V2,
+    snappy: SnappyEncoder,
+    raw: Vec<u8>,
+    compressed: Buffer,
 }
 
 /// A request that may be sent more than once.
@@ -58,7 +70,7 @@ impl Sender {
         if let Some(authorization) = &key.authorization {
             headers.insert(AUTHORIZATION, authorization.clone());
         }
-        Self { shared, key, lane, headers }
+        Self { shared, key, lane, headers, encoder: Mutex::default() }
     }
 
     /// Sends until the process stops or the lane has been idle for long.
@@ -106,7 +118,7 @@ impl Sender {
     async fn drain(&self) {
         let deadline = Instant::now() + DRAIN;
         while let Next::Send(batch) = self.lane.next(&self.shared.config, true) {
-            let request = Request::new(batch);
+            let request = Request::new(batch, &self.encoder);
             let len = request.len;
             let sent = timeout_at(deadline, self.attempt(&request, 0)).await;
             match sent {
@@ -122,7 +134,7 @@ impl Sender {
         if self.shared.protocol.load(Ordering::Relaxed) == UNKNOWN {
             self.ask_for_version().await;
         }
-        let mut request = Request::new(batch);
+        let mut request = Request::new(batch, &self.encoder);
         let mut attempt = 0;
         loop {
             self.wait_for_restraint().await;
@@ -194,7 +206,7 @@ impl Sender {
     /// Asks the downstream whether it takes 2.0, with a request that carries nothing: a receiver of 2.0
     /// says that it has written 0 samples, one of 1.0 does not say, or answers 415.
     async fn ask_for_version(&self) {
-        let empty = Request::v2(Vec::new(), Instant::now());
+        let empty = Request::v2(Vec::new(), Instant::now(), &self.encoder);
         let speaks = match self.attempt(&empty, 0).await {
             Ok(Meaning::Written) => SPEAKS_V2,
             Ok(Meaning::OtherVersion | Meaning::Refused) => SPEAKS_V1,
@@ -207,18 +219,18 @@ impl Sender {
 // === impl Request ===
 
 impl Request {
-    fn new(batch: Batch) -> Self {
+    fn new(batch: Batch, encoder: &Mutex<Encoder>) -> Self {
         let (len, since) = (batch.len() as u64, batch.since);
         match batch.scores {
             Pending::V1(mut block) => {
                 Self { version: Version::V1, body: block.finish().into(), samples: Vec::new(), len, since }
             }
-            Pending::V2(samples) => Self::v2(samples, since),
+            Pending::V2(samples) => Self::v2(samples, since, encoder),
         }
     }
 
-    fn v2(samples: Vec<ScoreSample>, since: Instant) -> Self {
-        let body = encode::v2_body(&samples).into();
+    fn v2(samples: Vec<ScoreSample>, since: Instant, encoder: &Mutex<Encoder>) -> Self {
+        let body = encoder.lock().body(&samples);
         Self { version: Version::V2, body, len: samples.len() as u64, samples, since }
     }
 
@@ -227,6 +239,18 @@ impl Request {
         block.extend(&self.samples);
         self.body = block.finish().into();
         self.version = Version::V1;
+    }
+}
+
+// === impl Encoder ===
+
+impl Encoder {
+    fn body(&mut self, samples: &[ScoreSample]) -> Bytes {
+        self.raw.clear();
+        self.v2.encode(samples, &mut self.raw);
+        // Snappy refuses more than 4 GiB; a batch of `scores.batch_size` is bounded far below.
+        self.snappy.compress(&self.raw, &mut self.compressed).expect("less than 4 GiB");
+        Bytes::copy_from_slice(&self.compressed)
     }
 }
 

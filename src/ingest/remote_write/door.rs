@@ -1,0 +1,179 @@
+//! The push door's service: one request in, the downstream's answer out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, Request, Response};
+use hyper::body::Incoming;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+
+use super::config::PushLimits;
+use super::observe::{Accepted, Observer};
+use super::receive::{receive, say_written};
+use super::refusal::Refusal;
+use super::{PATHS, PushMetrics};
+use crate::forward::{Answer, Downstream, Version};
+use crate::ingest::Desk;
+use crate::net::body::{MinRate, read_body};
+use crate::wire::compression::{CompressionError, declared_snappy_len};
+use crate::wire::remote_write::receive::Written;
+
+/// Takes remote write. A clone shares everything.
+#[derive(Clone, Debug)]
+pub struct PushDoor {
+    shared: Arc<Shared>,
+}
+
+/// What a push door is made of.
+#[derive(Debug)]
+pub struct PushDoorParts {
+    /// Where requests go; absent in loop-back mode.
+    pub downstream: Option<Downstream>,
+    /// Who scores what was accepted.
+    pub observer: Observer,
+    /// What a request may be.
+    pub limits: PushLimits,
+    /// The header that names the tenant.
+    pub tenant_header: HeaderName,
+    /// Counters.
+    pub metrics: Arc<PushMetrics>,
+    /// Milliseconds since the epoch.
+    pub clock: fn() -> i64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: PushDoorParts,
+    rate: MinRate,
+    seats: Semaphore,
+    /// Desks of requests that are received here, in loop-back mode.
+    desks: Mutex<Vec<Desk>>,
+}
+
+// === impl PushDoor ===
+
+impl PushDoor {
+    /// A door made of `parts`.
+    pub fn new(parts: PushDoorParts) -> Self {
+        let rate = MinRate {
+            grace: parts.limits.body_timeout.get(),
+            bytes_per_second: parts.limits.min_body_rate.as_bytes(),
+        };
+        let seats = Semaphore::new(parts.limits.max_concurrent_requests.min(Semaphore::MAX_PERMITS));
+        Self { shared: Arc::new(Shared { parts, rate, seats, desks: Mutex::default() }) }
+    }
+
+    /// Whether requests for `path` belong here.
+    pub fn takes(path: &str) -> bool {
+        PATHS.contains(&path)
+    }
+
+    /// Answers one request. Never fails: a refusal is an answer too.
+    pub async fn answer(&self, request: Request<Incoming>) -> Response<Bytes> {
+        let (head, body) = request.into_parts();
+        let version = Version::of(&head.headers);
+        let answered = match self.shared.handle(head, body).await {
+            Ok(answer) => response(answer),
+            Err(refusal) => {
+                tracing::debug!(%refusal, "refused a write request");
+                let mut response = refusal.response();
+                if self.shared.parts.downstream.is_none() && version == Ok(Version::V2) {
+                    say_written(response.headers_mut(), &Written::default());
+                }
+                response
+            }
+        };
+        self.shared.parts.metrics.answered(answered.status());
+        answered
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    async fn handle(&self, head: Parts, body: Incoming) -> Result<Answer, Refusal> {
+        if head.method != Method::POST {
+            return Err(Refusal::Method);
+        }
+        let version = Version::of(&head.headers)?; // before the body is looked at (R4)
+        let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
+        let limits = &self.parts.limits;
+        let body = read_body(body, limits.max_body_size.as_bytes(), self.rate).await?;
+        self.check_length(&body)?;
+        let accepted = self.accepted(version, &head.headers, &body);
+        let answer = match &self.parts.downstream {
+            Some(downstream) => self.forward(downstream, head.headers, body).await?,
+            None => self.receive(version, &body)?,
+        };
+        if counts_as_written(&answer) {
+            self.parts.observer.observe(accepted);
+        } else {
+            self.parts.observer.give_way(accepted.tenant, &answer.headers, answer.status, &answer.body);
+        }
+        Ok(answer)
+    }
+
+    /// R7: what the body declares to decompress to, read before anything is allocated for it.
+    fn check_length(&self, body: &[u8]) -> Result<(), Refusal> {
+        let declared = declared_snappy_len(body).map_err(Refusal::Snappy)?;
+        let limit = self.parts.limits.max_decoded_size.as_usize();
+        if declared > limit {
+            return Err(Refusal::Length(CompressionError::TooLong { bytes: declared as u64, limit }));
+        }
+        Ok(())
+    }
+
+    fn accepted(&self, version: Version, headers: &HeaderMap, body: &Bytes) -> Accepted {
+        Accepted {
+            version,
+            body: body.clone(),
+            tenant: headers.get(&self.parts.tenant_header).cloned(),
+            authorization: headers.get(AUTHORIZATION).cloned(),
+        }
+    }
+
+    /// Hands the request on as it came. One in a thousand is hashed before and after: the bytes that left
+    /// must be the bytes that came.
+    async fn forward(
+        &self,
+        downstream: &Downstream,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, Refusal> {
+        if !self.parts.metrics.is_hashed() {
+            return Ok(downstream.forward(headers, body).await?);
+        }
+        let came = xxhash_rust::xxh3::xxh3_128(&body);
+        let answer = downstream.forward(headers, body.clone()).await?;
+        self.parts.metrics.hashed.inc();
+        if xxhash_rust::xxh3::xxh3_128(&body) != came {
+            self.parts.metrics.altered.inc();
+            tracing::error!("the bytes of a request changed on their way; please report this");
+        }
+        Ok(answer)
+    }
+
+    fn receive(&self, version: Version, body: &[u8]) -> Result<Answer, Refusal> {
+        let mut desk = self.desks.lock().pop().unwrap_or_default();
+        let answer = receive(version, body, &self.parts.limits, (self.parts.clock)(), &mut desk);
+        self.desks.lock().push(desk);
+        answer
+    }
+}
+
+/// A 2xx, or a 2.0 answer that counts samples as written although it refuses others.
+fn counts_as_written(answer: &Answer) -> bool {
+    let written = answer.headers.get("x-prometheus-remote-write-samples-written");
+    let count = written.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    answer.status.is_success() || count.is_some_and(|count| count > 0)
+}
+
+fn response(answer: Answer) -> Response<Bytes> {
+    let mut response = Response::new(answer.body);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response
+}

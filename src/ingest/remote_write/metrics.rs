@@ -1,0 +1,133 @@
+//! What came through the push door, and what became of it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+
+use crate::pipeline::{Reason, Tally};
+
+/// Counters of the push door and of the corridor behind both doors.
+#[derive(Debug)]
+pub struct PushMetrics {
+    requests: Family<Code, Counter>,
+    scored: Counter,
+    anomalous: Counter,
+    unselected: Counter,
+    stale: Counter,
+    unscored: [Counter; Reason::ALL.len()],
+    unscored_family: Family<Why, Counter>,
+    pub(super) hashed: Counter,
+    pub(super) altered: Counter,
+    pub(super) turn: AtomicU64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Why {
+    reason: &'static str,
+}
+
+/// The class of a status: the status itself is the downstream's and may be anything.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: &'static str,
+}
+
+impl Default for PushMetrics {
+    fn default() -> Self {
+        let unscored_family = Family::<Why, Counter>::default();
+        let unscored =
+            Reason::ALL.map(|reason| unscored_family.get_or_create(&Why { reason: reason.as_str() }).clone());
+        Self {
+            requests: Family::default(),
+            scored: Counter::default(),
+            anomalous: Counter::default(),
+            unselected: Counter::default(),
+            stale: Counter::default(),
+            unscored,
+            unscored_family,
+            hashed: Counter::default(),
+            altered: Counter::default(),
+            turn: AtomicU64::new(0),
+        }
+    }
+}
+
+impl PushMetrics {
+    /// Adds what came of one batch.
+    pub fn add(&self, tally: &Tally) {
+        self.scored.inc_by(tally.scored);
+        self.anomalous.inc_by(tally.anomalous);
+        self.unselected.inc_by(tally.unselected);
+        self.stale.inc_by(tally.stale);
+        for (counter, reason) in self.unscored.iter().zip(Reason::ALL) {
+            let count = tally.unscored_for(reason);
+            if count > 0 {
+                counter.inc_by(count);
+            }
+        }
+    }
+
+    /// Counts a whole batch that passed unscored.
+    pub fn unscored(&self, reason: Reason) {
+        self.unscored[reason as usize].inc();
+    }
+
+    pub(super) fn answered(&self, status: http::StatusCode) {
+        let code = match status.as_u16() {
+            200..300 => "2xx",
+            300..400 => "3xx",
+            429 => "429",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        self.requests.get_or_create(&Code { code }).inc();
+    }
+
+    /// Whether this request is the one in a thousand whose bytes are compared.
+    pub(super) fn is_hashed(&self) -> bool {
+        self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000)
+    }
+
+    /// Adds the counters to `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "sidelong_write_requests",
+            "Write requests answered, by class of status",
+            self.requests.clone(),
+        );
+        registry.register("sidelong_samples_scored", "Samples that were given a score", self.scored.clone());
+        registry.register(
+            "sidelong_samples_anomalous",
+            "Samples that were given a score of at least 1",
+            self.anomalous.clone(),
+        );
+        registry.register(
+            "sidelong_samples_unselected",
+            "Samples of series that no rule selects",
+            self.unselected.clone(),
+        );
+        registry.register(
+            "sidelong_stale_markers",
+            "Stale markers sent for score series",
+            self.stale.clone(),
+        );
+        registry.register(
+            "sidelong_unscored",
+            "What passed without a score: whole batches for limit, undecodable, tenant_limit and overload, samples else",
+            self.unscored_family.clone(),
+        );
+        registry.register(
+            "sidelong_batches_hashed",
+            "Batches whose bytes were compared on the way in and on the way out, one in a thousand",
+            self.hashed.clone(),
+        );
+        registry.register(
+            "sidelong_batches_altered",
+            "Compared batches whose bytes differed; must be 0",
+            self.altered.clone(),
+        );
+    }
+}

@@ -1,0 +1,199 @@
+//! Has a write request scored, on a scorer thread, after it was accepted.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::PushMetrics;
+use super::config::PushLimits;
+use crate::batch::LabelSource;
+use crate::forward::Version;
+use crate::forward::scores::{LaneKey, Outbox, ScoreForwarder};
+use crate::ingest::{Desk, Scorers};
+use crate::inject::Emit;
+use crate::pipeline::{Pipeline, Reason, Tally, Visit};
+use crate::series::{Scope, ScopeName, Spelling};
+use crate::wire::compression::{Cap, decompress_snappy};
+use crate::wire::remote_write::{v1, v2};
+
+/// Scores accepted requests.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pipeline: Arc<Pipeline>,
+    scorers: Arc<Scorers>,
+    limits: PushLimits,
+    /// Where scores go; nowhere in loop-back mode, where they are read at `/scores`.
+    forwarder: Option<ScoreForwarder>,
+    ha_labels: Vec<String>,
+    metrics: Arc<PushMetrics>,
+    clock: fn() -> i64,
+}
+
+/// A request that was accepted.
+#[derive(Clone, Debug)]
+pub(super) struct Accepted {
+    pub(super) version: Version,
+    pub(super) body: Bytes,
+    pub(super) tenant: Option<HeaderValue>,
+    pub(super) authorization: Option<HeaderValue>,
+}
+
+/// Scores that nobody waits for.
+struct Unsent;
+
+// === impl Observer ===
+
+impl Observer {
+    /// Scores through `pipeline` on `scorers`, and sends scores by `forwarder`. `clock` gives milliseconds
+    /// since the epoch.
+    pub fn new(
+        pipeline: Arc<Pipeline>,
+        scorers: Arc<Scorers>,
+        limits: PushLimits,
+        forwarder: Option<ScoreForwarder>,
+        ha_labels: Vec<String>,
+        metrics: Arc<PushMetrics>,
+        clock: fn() -> i64,
+    ) -> Self {
+        let shared = Shared { pipeline, scorers, limits, forwarder, ha_labels, metrics, clock };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Hands `accepted` to its scorer. Costs the sender nothing but this call.
+    pub(super) fn observe(&self, accepted: Accepted) {
+        let shared = &self.shared;
+        if shared.pipeline.settings().rules.is_empty() {
+            return; // nothing can be selected, so nothing needs to be understood
+        }
+        let name = accepted.tenant.as_ref().and_then(|tenant| tenant.to_str().ok()).unwrap_or_default();
+        let Some(scope) = shared.pipeline.scopes().get(&ScopeName::Tenant(name.into())) else {
+            return shared.metrics.unscored(Reason::TenantLimit);
+        };
+        let (work, home) = (Arc::clone(shared), Arc::clone(&scope));
+        let bytes = accepted.body.len();
+        if shared.scorers.submit(&scope, bytes, move |desk| work.score(&home, &accepted, desk)).is_err() {
+            shared.metrics.unscored(Reason::Overload);
+        }
+    }
+
+    /// The downstream refused samples for a limit.
+    pub(super) fn give_way(
+        &self,
+        tenant: Option<HeaderValue>,
+        headers: &HeaderMap,
+        status: http::StatusCode,
+        body: &[u8],
+    ) {
+        let limited = crate::forward::scores::limited(status, headers, body);
+        if let (Some(retry_after), Some(forwarder)) = (limited, &self.shared.forwarder) {
+            forwarder.yield_to_samples(&LaneKey { tenant, ..LaneKey::default() }, retry_after);
+        }
+    }
+
+    /// The corridor that requests are scored in.
+    pub fn pipeline(&self) -> &Arc<Pipeline> {
+        &self.shared.pipeline
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn score(&self, scope: &Arc<Scope>, accepted: &Accepted, desk: &mut Desk) {
+        match self.decode(scope, accepted, desk) {
+            Ok(()) => self.metrics.add(&self.walk(scope, accepted, desk)),
+            Err(reason) => self.metrics.unscored(reason),
+        }
+    }
+
+    /// Fills the desk's batch from the body.
+    fn decode(&self, scope: &Scope, accepted: &Accepted, desk: &mut Desk) -> Result<(), Reason> {
+        let limits = &self.limits;
+        let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decompression_ratio };
+        decompress_snappy(&accepted.body, cap, &mut desk.raw)
+            .map_err(|error| if error.is_limit() { Reason::Limit } else { Reason::Undecodable })?;
+        let decoded = match accepted.version {
+            Version::V1 => {
+                v1::decode(&desk.raw, scope.seed(Spelling::RemoteWrite1), &limits.elements, &mut desk.batch)
+            }
+            Version::V2 => v2::decode(
+                &desk.raw,
+                scope.seed(Spelling::RemoteWrite2),
+                &limits.elements,
+                &mut desk.symbols,
+                &mut desk.batch,
+            ),
+        };
+        decoded.map(drop).map_err(|error| if error.is_limit() { Reason::Limit } else { Reason::Undecodable })
+    }
+
+    /// Scores the desk's batch and sends what came of it.
+    fn walk(&self, scope: &Arc<Scope>, accepted: &Accepted, desk: &mut Desk) -> Tally {
+        let mut cursor = desk.cursor(scope);
+        let labels: &dyn LabelSource = match accepted.version {
+            Version::V1 => &v1::Labels { raw: &desk.raw },
+            Version::V2 => &v2::Labels { raw: &desk.raw, symbols: &desk.symbols },
+        };
+        let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), teach: true };
+        let tally = match &self.forwarder {
+            None => self.pipeline.score(&mut cursor, &visit, &mut Unsent),
+            Some(forwarder) => self.send(forwarder, accepted, &mut cursor, &visit),
+        };
+        desk.set_cursor(scope, cursor);
+        tally
+    }
+
+    fn send(
+        &self,
+        forwarder: &ScoreForwarder,
+        accepted: &Accepted,
+        cursor: &mut crate::series::Cursor,
+        visit: &Visit<'_>,
+    ) -> Tally {
+        let key = LaneKey {
+            tenant: accepted.tenant.clone(),
+            authorization: accepted.authorization.clone(),
+            replica: replica(visit, &self.ha_labels),
+        };
+        let mut outbox: Outbox = forwarder.outbox(&key);
+        let tally = self.pipeline.score(cursor, visit, &mut outbox);
+        if tally.anomalous > 0 {
+            outbox.urgent();
+        }
+        forwarder.send(&key, outbox);
+        tally
+    }
+}
+
+impl Emit for Unsent {
+    fn emit(
+        &mut self,
+        _: &Arc<crate::series::labels::SeriesLabels>,
+        _: &'static crate::series::labels::Pair,
+        _: crate::batch::Sample,
+    ) {
+    }
+}
+
+/// The values of the replica labels of the batch's first series. A receiver that keeps one replica of a
+/// highly available pair decides by a request's first series, so scores of two replicas never share one.
+fn replica(visit: &Visit<'_>, ha_labels: &[String]) -> Box<str> {
+    let mut text = String::new();
+    if let Some(first) = visit.batch.series.first() {
+        visit.labels.for_each_label(&first.labels, &mut |name, value| {
+            if ha_labels.iter().any(|label| label.as_bytes() == name) {
+                text.push_str(&String::from_utf8_lossy(name));
+                text.push('=');
+                text.push_str(&String::from_utf8_lossy(value));
+                text.push('\n');
+            }
+        });
+    }
+    text.into()
+}

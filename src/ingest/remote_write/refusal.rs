@@ -1,0 +1,65 @@
+//! Why the push door refuses a request, and the one place where that becomes a status.
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Response, StatusCode};
+
+use crate::forward::{DownstreamError, MediaError};
+use crate::net::body::BodyError;
+use crate::wire::compression::CompressionError;
+
+/// Why a write request is refused.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error("remote write takes POST only")]
+    Method,
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    #[error("the body could not be read: {0}")]
+    Body(#[from] BodyError),
+    #[error(
+        "the body declares more than is decoded (limits.max_decoded_size): {0}; send smaller requests or raise the limit"
+    )]
+    Length(#[source] CompressionError),
+    #[error("the body is not snappy: {0}")]
+    Snappy(#[source] CompressionError),
+    #[error("{0}")]
+    Content(String),
+    #[error(
+        "as many requests are being handled as are allowed (limits.max_concurrent_requests); retry later"
+    )]
+    Busy,
+    #[error("the downstream gave no answer: {}", .0.chain())]
+    Downstream(#[from] DownstreamError),
+}
+
+// === impl Refusal ===
+
+impl Refusal {
+    /// The status of every refusal (protocol R1 to R7, safety B-7): 4xx for what will never succeed, 429
+    /// and 5xx for what may.
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Media(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge { .. }) | Self::Length(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(_) | Self::Snappy(_) | Self::Content(_) => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::Downstream(error) => error.status(),
+        }
+    }
+
+    pub(super) fn response(&self) -> Response<Bytes> {
+        let mut response = Response::new(format!("{self}\n").into());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        match self {
+            Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
+            Self::Busy => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
+            _ => {}
+        }
+        response
+    }
+}
