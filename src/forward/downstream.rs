@@ -9,7 +9,7 @@ use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
-use super::config::DownstreamConfig;
+use crate::config::sections;
 use crate::net::body::read_bounded;
 use crate::net::client::{ClientError, HttpClient};
 use crate::net::headers::strip_hop_by_hop;
@@ -52,8 +52,9 @@ pub enum DownstreamError {
 
 impl Downstream {
     /// The receiver of `config`, reached through `client`.
-    pub fn new(config: &DownstreamConfig, url: Uri, client: HttpClient) -> Self {
-        let max_response_bytes = config.max_response_bytes.as_usize();
+    pub fn new(config: &sections::Downstream, client: HttpClient) -> Self {
+        let max_response_bytes = config.max_response_size.as_usize();
+        let url = config.url.as_uri().clone();
         Self { url, client, timeout: config.timeout.get(), max_response_bytes }
     }
 

@@ -1,6 +1,5 @@
 //! The way out: the original request verbatim, and the scores in requests of their own.
 
-pub mod config;
 mod downstream;
 mod media;
 pub mod scores;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::batch::{Batch, LabelSource};
-use crate::inject::{Emit, Workloads};
+use crate::inject::{Emit, ScoreSample, Workloads};
 use crate::model::ModelHandle;
 use crate::series::{Cursor, Scope, Scopes, Table};
 use admit::Admission;
@@ -82,6 +82,19 @@ impl Pipeline {
         }
         *cursor = admission.cursor();
         observer.tally
+    }
+
+    /// The newest score of every series of `scope` that is being sent and has not ended, each with the
+    /// timestamp of the sample that it judges.
+    pub fn newest(&self, scope: &Scope) -> Vec<ScoreSample> {
+        let (model, settings) = (self.model.current(), self.settings());
+        let mut scores = Vec::new();
+        self.series.for_each(|_, series| {
+            if series.scope().id() == scope.id() && series.generation == settings.generation {
+                observe::repeat(&model.detector, &settings, series, &mut scores);
+            }
+        });
+        scores
     }
 
     /// The configuration in force.

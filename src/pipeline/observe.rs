@@ -195,6 +195,23 @@ impl<'a, E: Emit> Observer<'a, E> {
     }
 }
 
+/// Sends again what was last sent of `series`, unless it has ended.
+pub(super) fn repeat(detector: &Detector, settings: &Settings, series: &mut Series, out: &mut impl Emit) {
+    let (Some(newest), Some(score), true) = (series.newest, series.score, series.emitting) else { return };
+    let mut observer = Observer {
+        detector,
+        settings,
+        latest_ms: i64::MAX,
+        now_s: series.seen_s,
+        teach: false,
+        out,
+        tally: Tally::default(),
+    };
+    let plan = settings.plan(series.rule);
+    let judged = Judgement { score, ..observer.judge(series, plan, newest) };
+    observer.emit(series, plan, newest.timestamp_ms, judged);
+}
+
 /// The series became anomalous, or ordinary again.
 #[cold]
 fn turn(series: &mut Series, plan: &Plan, anomalous: bool) {

@@ -98,10 +98,15 @@ impl Scopes {
         Self { known: DashMap::default(), next_id: AtomicUsize::new(0), limit, seed }
     }
 
+    /// The scope called `name`, if it was met.
+    pub fn find(&self, name: &ScopeName) -> Option<Arc<Scope>> {
+        self.known.get(name).map(|known| Arc::clone(&known))
+    }
+
     /// The scope called `name`, made if need be; `None` when there are as many as allowed.
     pub fn get(&self, name: &ScopeName) -> Option<Arc<Scope>> {
-        if let Some(known) = self.known.get(name) {
-            return Some(Arc::clone(&known));
+        if let Some(known) = self.find(name) {
+            return Some(known);
         }
         if self.known.len() >= self.limit {
             return None;

@@ -11,7 +11,7 @@ use super::{
     Auth, Authorization, BasicAuth, Findings, Header, HttpUrl, OAuth2, SectionError, SigV4, TlsConfig,
 };
 use crate::config::secret::Secret;
-use crate::config::units::PromDuration;
+use crate::config::units::{ByteSize, PromDuration};
 use crate::net::client::HttpClientConfig;
 
 /// The receiver that gets every request as it came, and the scores in requests of their own. Without this
@@ -27,6 +27,9 @@ pub struct Downstream {
     /// How long a connection to the downstream may take, TLS included.
     #[serde(default = "default_connect_timeout")]
     pub connect_timeout: PromDuration,
+    /// The most that is read of an answer's body; what is longer is cut.
+    #[serde(default = "default_response_size")]
+    pub max_response_size: ByteSize,
     /// The remote-write version of score requests: `auto` (2.0 where the downstream takes it), `1.0` or
     /// `2.0`. Samples travel in the version in which they came.
     #[serde(default)]
@@ -84,6 +87,7 @@ impl Downstream {
             url,
             timeout: default_timeout(),
             connect_timeout: default_connect_timeout(),
+            max_response_size: default_response_size(),
             protocol: Protocol::Auto,
             headers: BTreeMap::new(),
             basic_auth: None,
@@ -124,6 +128,10 @@ impl Downstream {
 
 fn default_timeout() -> PromDuration {
     PromDuration::from_secs(30)
+}
+
+fn default_response_size() -> ByteSize {
+    ByteSize::from_kib(64)
 }
 
 fn default_connect_timeout() -> PromDuration {

@@ -18,15 +18,25 @@ pub struct Limits {
     pub max_decoded_size: ByteSize,
     /// How many times larger than its body a request may become by decompression.
     pub max_decoded_ratio: u32,
-    /// How slow a body may arrive, in bytes per second. A slower sender is cut off.
+    /// Time that a body may take to arrive, whatever its size.
+    pub body_timeout: PromDuration,
+    /// How slow a body may arrive after `body_timeout`, in bytes per second. A slower sender is cut off.
     pub min_body_rate: ByteSize,
-    /// Remote-write requests that are worked on at the same time; others are answered 429. `0` stands for
-    /// twice the number of processors.
+    /// Remote-write requests that are worked on at the same time, most of them waiting for the downstream;
+    /// others are answered 429.
     pub max_requests_in_flight: u32,
     /// Series that are scored at the same time. Over it, series are given up by rank; the samples of all
     /// pass through in any case.
     pub max_series: u32,
-    /// After this time without a sample a series is forgotten.
+    /// Series of one tenant or scrape target that are scored at the same time.
+    pub max_series_per_tenant: u32,
+    /// Tenants whose series are kept apart. The samples of further ones pass through unscored.
+    pub max_tenants: u32,
+    /// Workloads whose series are counted; see `scores.workload_labels`.
+    pub max_workloads: u32,
+    /// Bytes of request bodies that may wait for a scorer. Over it, requests pass through unscored.
+    pub max_scorer_backlog: ByteSize,
+    /// After this time without a sample a series may be forgotten in favour of a new one.
     pub series_idle_timeout: PromDuration,
     /// How far ahead of now a sample may be to be scored. One further ahead passes through unscored.
     pub max_future: PromDuration,
@@ -42,10 +52,15 @@ impl Default for Limits {
             max_body_size: ByteSize::from_mib(8),
             max_decoded_size: ByteSize::from_mib(32),
             max_decoded_ratio: 64,
+            body_timeout: PromDuration::from_secs(10),
             min_body_rate: ByteSize::from_kib(1),
-            max_requests_in_flight: 0,
+            max_requests_in_flight: 256,
             max_series: 1_000_000,
-            series_idle_timeout: PromDuration::from_secs(24 * 3600),
+            max_series_per_tenant: 1_000_000,
+            max_tenants: 1_000,
+            max_workloads: 10_000,
+            max_scorer_backlog: ByteSize::from_mib(64),
+            series_idle_timeout: PromDuration::from_secs(600),
             max_future: PromDuration::from_secs(2 * 3600),
             elements: ElementLimits::default(),
         }
@@ -57,7 +72,11 @@ impl Limits {
         let zero = [
             ("max_body_size", self.max_body_size.as_bytes() == 0),
             ("max_decoded_ratio", self.max_decoded_ratio == 0),
+            ("max_requests_in_flight", self.max_requests_in_flight == 0),
             ("max_series", self.max_series == 0),
+            ("max_series_per_tenant", self.max_series_per_tenant == 0),
+            ("max_tenants", self.max_tenants == 0),
+            ("max_scorer_backlog", self.max_scorer_backlog.as_bytes() == 0),
             ("series_idle_timeout", self.series_idle_timeout.is_zero()),
             ("elements.max_series_per_request", self.elements.max_series_per_request == 0),
             ("elements.max_labels_per_series", self.elements.max_labels_per_series == 0),

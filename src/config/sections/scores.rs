@@ -29,6 +29,17 @@ pub struct Scores {
     pub max_queue_size: ByteSize,
     /// Scores that have waited longer are dropped and counted.
     pub max_queue_age: PromDuration,
+    /// How long scores stop after the downstream refused something for a limit, unless it says how long.
+    /// They then come back by doubling the share of series, each step as long as this.
+    pub yield_for: PromDuration,
+    /// Labels by which a receiver tells the replicas of a highly available pair. A score request never
+    /// mixes two of their values.
+    pub ha_labels: Vec<String>,
+    /// Labels that make a workload. For each, the numbers of its scored and of its anomalous series are
+    /// sent, whatever `emit` says.
+    pub workload_labels: Vec<String>,
+    /// Combinations of tenant, credentials and replica whose scores may wait for requests of their own.
+    pub max_lanes: u32,
     /// The first pause before a failed score request is sent again; each further one is twice as long.
     pub min_backoff: PromDuration,
     /// The longest such pause.
@@ -48,6 +59,10 @@ impl Default for Scores {
             urgent_within: PromDuration::from_millis(10),
             max_queue_size: ByteSize::from_mib(32),
             max_queue_age: PromDuration::from_secs(300),
+            yield_for: PromDuration::from_secs(60),
+            ha_labels: vec!["cluster".to_owned(), "__replica__".to_owned()],
+            workload_labels: vec!["namespace".to_owned(), "job".to_owned()],
+            max_lanes: 1_000,
             min_backoff: PromDuration::from_millis(30),
             max_backoff: PromDuration::from_secs(5),
         }
@@ -62,6 +77,8 @@ impl Scores {
             ("batch_interval", self.batch_interval.is_zero()),
             ("max_queue_size", self.max_queue_size.as_bytes() == 0),
             ("max_queue_age", self.max_queue_age.is_zero()),
+            ("yield_for", self.yield_for.is_zero()),
+            ("max_lanes", self.max_lanes == 0),
             ("min_backoff", self.min_backoff.is_zero()),
             ("emit.above", matches!(self.emit, RawEmit::Above(score) if score <= 0.0 || !score.is_finite())),
         ];

@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-use http::HeaderName;
+use http::{HeaderName, Uri};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use url::Url;
@@ -15,7 +15,7 @@ use crate::rules::Output;
 
 /// An `http` or `https` URL with a host and without user or password. Its query is shown as a secret.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HttpUrl(Url);
+pub struct HttpUrl(Url, Uri);
 
 /// An address and port to listen on; `:10990` stands for every IPv4 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,11 @@ impl HttpUrl {
         &self.0
     }
 
+    /// The same as requests have it.
+    pub fn as_uri(&self) -> &Uri {
+        &self.1
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_https(&self) -> bool {
         self.0.scheme() == "https"
@@ -77,7 +82,8 @@ impl FromStr for HttpUrl {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(ValueError::Credentials);
         }
-        Ok(Self(url))
+        let uri = url.as_str().parse().map_err(|_| ValueError::NotHttp)?;
+        Ok(Self(url, uri))
     }
 }
 

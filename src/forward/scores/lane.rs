@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::metrics::ScoreMetrics;
 use super::outbox::{Outbox, Scores};
-use crate::forward::config::ScoresConfig;
+use crate::config::sections;
 use crate::inject::ScoreSample;
 use crate::wire::remote_write::ScoreBlock;
 
@@ -54,14 +54,14 @@ pub(super) enum Next {
 
 impl Lane {
     /// Queues the scores of one incoming request.
-    pub(super) fn add(&self, outbox: Outbox, config: &ScoresConfig, metrics: &ScoreMetrics) {
+    pub(super) fn add(&self, outbox: Outbox, config: &sections::Scores, metrics: &ScoreMetrics) {
         let now = Instant::now();
         let wait = if outbox.urgent { config.urgent_within.get() / 2 } else { config.batch_interval.get() };
         let mut queue = self.queue.lock();
-        for scores in pieces(outbox.scores, config.batch_size) {
-            queue.push(Batch { scores, due: now + wait, since: now }, config.batch_size);
+        for scores in pieces(outbox.scores, config.batch_size as usize) {
+            queue.push(Batch { scores, due: now + wait, since: now }, config.batch_size as usize);
         }
-        while queue.bytes > config.max_queue_bytes.as_usize() {
+        while queue.bytes > config.max_queue_size.as_usize() {
             let Some(oldest) = queue.pop() else { break };
             metrics.queue_full.inc_by(oldest.len() as u64);
         }
@@ -70,11 +70,11 @@ impl Lane {
     }
 
     /// The next batch if it is full or due; `all` takes it in any case.
-    pub(super) fn next(&self, config: &ScoresConfig, all: bool) -> Next {
+    pub(super) fn next(&self, config: &sections::Scores, all: bool) -> Next {
         let mut queue = self.queue.lock();
         let Some(first) = queue.batches.front() else { return Next::Wait };
         let due = first.due;
-        let full = first.len() >= config.batch_size || queue.batches.len() > 1;
+        let full = first.len() >= config.batch_size as usize || queue.batches.len() > 1;
         if full || all || due <= Instant::now() {
             return queue.pop().map_or(Next::Wait, Next::Send);
         }

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{Downstream, Version};
-use crate::forward::config::{ScoreProtocol, ScoresConfig};
+use crate::config::sections::{self, Protocol};
 use lane::Lane;
 use restraint::Restraint;
 
@@ -47,7 +47,7 @@ pub struct ScoreForwarder {
 /// What all lanes share.
 #[derive(Debug)]
 struct Shared {
-    config: ScoresConfig,
+    config: sections::Scores,
     downstream: Downstream,
     tenant_header: http::HeaderName,
     protocol: AtomicU8,
@@ -68,16 +68,17 @@ const SPEAKS_V2: u8 = 2;
 impl ScoreForwarder {
     /// Sends to `downstream` until `stop`. Must be made on a runtime; scorers may use it from any thread.
     pub fn new(
-        config: ScoresConfig,
+        config: sections::Scores,
+        protocol: Protocol,
         downstream: Downstream,
         tenant_header: http::HeaderName,
         metrics: Arc<ScoreMetrics>,
         stop: CancellationToken,
     ) -> Self {
-        let protocol = AtomicU8::new(match config.protocol {
-            ScoreProtocol::Auto => UNKNOWN,
-            ScoreProtocol::V1 => SPEAKS_V1,
-            ScoreProtocol::V2 => SPEAKS_V2,
+        let protocol = AtomicU8::new(match protocol {
+            Protocol::Auto => UNKNOWN,
+            Protocol::V1 => SPEAKS_V1,
+            Protocol::V2 => SPEAKS_V2,
         });
         let shared = Shared {
             config,
@@ -98,7 +99,7 @@ impl ScoreForwarder {
     pub fn outbox(&self, key: &LaneKey) -> Outbox {
         let speaks_v2 = self.shared.protocol.load(Ordering::Relaxed) == SPEAKS_V2;
         let version = if speaks_v2 { Version::V2 } else { Version::V1 };
-        Outbox::new(version, self.shared.config.batch_size, self.shared.restraint(key).share())
+        Outbox::new(version, self.shared.config.batch_size as usize, self.shared.restraint(key).share())
     }
 
     /// Queues what `outbox` has collected. Nothing waits here: what does not fit drops the oldest.
@@ -133,7 +134,7 @@ impl Shared {
         if let Some(lane) = self.lanes.get(key) {
             return Some(Arc::clone(&lane));
         }
-        if self.lanes.len() >= self.config.max_lanes {
+        if self.lanes.len() >= self.config.max_lanes as usize {
             return None;
         }
         let lane = self.lanes.entry(key.clone()).or_insert_with(|| {

@@ -19,9 +19,6 @@ use crate::inject::ScoreSample;
 use crate::wire::compression::{Buffer, SnappyEncoder};
 use crate::wire::remote_write::{ScoreBlock, encode};
 
-/// Backoff between attempts, as Prometheus has it: 30 ms doubling to 5 s.
-const FIRST_BACKOFF: Duration = Duration::from_millis(30);
-const LAST_BACKOFF: Duration = Duration::from_secs(5);
 /// A lane without scores for this long ends.
 const IDLE: Duration = Duration::from_secs(300);
 /// Time that the queue has to empty when the process ends.
@@ -138,7 +135,7 @@ impl Sender {
         let mut attempt = 0;
         loop {
             self.wait_for_restraint().await;
-            if request.since.elapsed() > config.max_age.get() {
+            if request.since.elapsed() > config.max_queue_age.get() {
                 self.shared.metrics.too_old.inc_by(request.len);
                 return;
             }
@@ -154,10 +151,10 @@ impl Sender {
                     self.shared.restraint(&self.key).refused(wait, config.yield_for.get());
                     Duration::ZERO
                 }
-                Ok(Meaning::Later(wait)) => wait.unwrap_or_else(|| backoff(attempt)),
+                Ok(Meaning::Later(wait)) => wait.unwrap_or_else(|| self.backoff(attempt)),
                 Err(error) => {
                     tracing::debug!(error = %error.chain(), "scores did not get through");
-                    backoff(attempt)
+                    self.backoff(attempt)
                 }
             };
             if self.interrupted(wait).await {
@@ -167,6 +164,14 @@ impl Sender {
             attempt += 1;
             self.shared.metrics.retries.inc();
         }
+    }
+
+    /// Exponential, with up to half as much again of jitter (T14).
+    fn backoff(&self, attempt: u32) -> Duration {
+        let config = &self.shared.config;
+        let base =
+            config.min_backoff.get().saturating_mul(1 << attempt.min(16)).min(config.max_backoff.get());
+        base.mul_f64(1.0 + rand::rng().random_range(0.0..0.5))
     }
 
     /// Sleeps for `wait`; `true` if the process stops meanwhile.
@@ -252,10 +257,4 @@ impl Encoder {
         self.snappy.compress(&self.raw, &mut self.compressed).expect("less than 4 GiB");
         Bytes::copy_from_slice(&self.compressed)
     }
-}
-
-/// Exponential, with up to half as much again of jitter (T14).
-fn backoff(attempt: u32) -> Duration {
-    let base = FIRST_BACKOFF.saturating_mul(1 << attempt.min(16)).min(LAST_BACKOFF);
-    base.mul_f64(1.0 + rand::rng().random_range(0.0..0.5))
 }

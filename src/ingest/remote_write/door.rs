@@ -10,11 +10,11 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
-use super::config::PushLimits;
 use super::observe::{Accepted, Observer};
 use super::receive::{receive, say_written};
 use super::refusal::Refusal;
 use super::{PATHS, PushMetrics};
+use crate::config::sections::Limits;
 use crate::forward::{Answer, Downstream, Version};
 use crate::ingest::Desk;
 use crate::net::body::{MinRate, read_body};
@@ -35,7 +35,7 @@ pub struct PushDoorParts {
     /// Who scores what was accepted.
     pub observer: Observer,
     /// What a request may be.
-    pub limits: PushLimits,
+    pub limits: Limits,
     /// The header that names the tenant.
     pub tenant_header: HeaderName,
     /// Counters.
@@ -62,7 +62,7 @@ impl PushDoor {
             grace: parts.limits.body_timeout.get(),
             bytes_per_second: parts.limits.min_body_rate.as_bytes(),
         };
-        let seats = Semaphore::new(parts.limits.max_concurrent_requests.min(Semaphore::MAX_PERMITS));
+        let seats = Semaphore::new(parts.limits.max_requests_in_flight as usize);
         Self { shared: Arc::new(Shared { parts, rate, seats, desks: Mutex::default() }) }
     }
 

@@ -1,7 +1,6 @@
 //! The push door: takes remote write, hands it on as it came, and has it scored once the downstream has
 //! said yes.
 
-pub mod config;
 mod door;
 mod metrics;
 mod observe;

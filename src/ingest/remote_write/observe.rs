@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 use super::PushMetrics;
-use super::config::PushLimits;
 use crate::batch::LabelSource;
+use crate::config::sections::Limits;
 use crate::forward::Version;
 use crate::forward::scores::{LaneKey, Outbox, ScoreForwarder};
 use crate::ingest::{Desk, Scorers};
@@ -27,7 +27,7 @@ pub struct Observer {
 struct Shared {
     pipeline: Arc<Pipeline>,
     scorers: Arc<Scorers>,
-    limits: PushLimits,
+    limits: Limits,
     /// Where scores go; nowhere in loop-back mode, where they are read at `/scores`.
     forwarder: Option<ScoreForwarder>,
     ha_labels: Vec<String>,
@@ -55,7 +55,7 @@ impl Observer {
     pub fn new(
         pipeline: Arc<Pipeline>,
         scorers: Arc<Scorers>,
-        limits: PushLimits,
+        limits: Limits,
         forwarder: Option<ScoreForwarder>,
         ha_labels: Vec<String>,
         metrics: Arc<PushMetrics>,
@@ -115,7 +115,7 @@ impl Shared {
     /// Fills the desk's batch from the body.
     fn decode(&self, scope: &Scope, accepted: &Accepted, desk: &mut Desk) -> Result<(), Reason> {
         let limits = &self.limits;
-        let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decompression_ratio };
+        let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decoded_ratio as usize };
         decompress_snappy(&accepted.body, cap, &mut desk.raw)
             .map_err(|error| if error.is_limit() { Reason::Limit } else { Reason::Undecodable })?;
         let decoded = match accepted.version {

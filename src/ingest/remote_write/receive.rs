@@ -3,8 +3,8 @@
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::config::PushLimits;
 use super::refusal::Refusal;
+use crate::config::sections::Limits;
 use crate::forward::{Answer, Version};
 use crate::ingest::Desk;
 use crate::wire::compression::{Cap, decompress_snappy};
@@ -14,11 +14,11 @@ use crate::wire::remote_write::receive::{self, Written};
 pub(super) fn receive(
     version: Version,
     body: &[u8],
-    limits: &PushLimits,
+    limits: &Limits,
     now_ms: i64,
     desk: &mut Desk,
 ) -> Result<Answer, Refusal> {
-    let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decompression_ratio };
+    let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decoded_ratio as usize };
     decompress_snappy(body, cap, &mut desk.raw)
         .map_err(|error| if error.is_limit() { Refusal::Length(error) } else { Refusal::Snappy(error) })?;
     let latest_ms = now_ms.saturating_add(limits.max_future.as_millis() as i64);

@@ -25,9 +25,7 @@ pub(super) enum Refusal {
     Snappy(#[source] CompressionError),
     #[error("{0}")]
     Content(String),
-    #[error(
-        "as many requests are being handled as are allowed (limits.max_concurrent_requests); retry later"
-    )]
+    #[error("as many requests are being handled as are allowed (limits.max_requests_in_flight); retry later")]
     Busy,
     #[error("the downstream gave no answer: {}", .0.chain())]
     Downstream(#[from] DownstreamError),

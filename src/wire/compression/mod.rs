@@ -147,3 +147,10 @@ pub enum CompressionError {
     #[error("the gzip body has more than {0} members")]
     GzipMembers(usize),
 }
+
+impl CompressionError {
+    /// Whether the bytes may be sound, but there are more than allowed.
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Ratio { .. } | Self::GzipMembers(_))
+    }
+}
