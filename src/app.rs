@@ -15,7 +15,7 @@ use crate::ingest::remote_write::{Observer, PushDoor, PushDoorParts, PushMetrics
 use crate::ingest::{DataDoor, Doors, Scorers};
 use crate::inject::{Names, Workloads};
 use crate::model::{Model, ModelSlot};
-use crate::net::client::{ClientLimits, ClientMetrics, HttpClient};
+use crate::net::client::{ClientLimits, ClientMetrics, HttpClient, HttpClientConfig};
 use crate::net::server::{Server, ServerMetrics, bind};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
@@ -54,7 +54,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let listener = bind(address).with_context(|| format!("cannot listen on {address} (server.listen)"))?;
     let house = House::build(&config)?;
     let stop = CancellationToken::new();
-    let (doors, forwarder) = house.doors(&config, &stop);
+    let (doors, forwarder) = house.doors(&config, &stop)?;
     let door = DataDoor::new(doors, Arc::clone(&house.pipeline));
     let server = Server::new("data", config.server.connections.clone(), Arc::new(ServerMetrics::default()));
     tokio::spawn(stop_on_signal(stop.clone()));
@@ -92,14 +92,19 @@ impl House {
     }
 
     /// The doors of `config`, and what sends their scores.
-    fn doors(&self, config: &Config, stop: &CancellationToken) -> (Doors, Option<ScoreForwarder>) {
+    fn doors(
+        &self,
+        config: &Config,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<(Doors, Option<ScoreForwarder>)> {
         let tenant_header = config.tenants.header.name().clone();
         let downstream = config.downstream.as_ref().map(|section| {
             let limits =
                 ClientLimits { connect_timeout: section.connect_timeout.get(), ..ClientLimits::default() };
-            let client = HttpClient::plain(limits, Arc::clone(&self.client));
-            (section, Downstream::new(section, client))
+            let client = HttpClient::new(&HttpClientConfig::default(), limits, Arc::clone(&self.client))?;
+            anyhow::Ok((section, Downstream::new(section, client)))
         });
+        let downstream = downstream.transpose()?;
         let forwarder = downstream.as_ref().map(|(section, downstream)| {
             let (scores, metrics) = (config.scores.clone(), Arc::clone(&self.scores));
             let header = tenant_header.clone();
@@ -122,7 +127,7 @@ impl House {
             metrics: Arc::clone(&self.push),
             clock: unix_millis,
         });
-        (Doors { push, serves_scores: forwarder.is_none(), tenant_header }, forwarder)
+        Ok((Doors { push, serves_scores: forwarder.is_none(), tenant_header }, forwarder))
     }
 }
 
