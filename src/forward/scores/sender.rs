@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use parking_lot::Mutex;
+use prometheus_client::metrics::counter::Counter;
 use rand::Rng;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
@@ -136,12 +137,11 @@ impl Sender {
         loop {
             self.wait_for_restraint().await;
             if request.since.elapsed() > config.max_queue_age.get() {
-                self.shared.metrics.too_old.inc_by(request.len);
-                return;
+                return count(&self.shared.metrics.too_old, &request);
             }
             let wait = match self.attempt(&request, attempt).await {
-                Ok(Meaning::Written) => return drop(self.shared.metrics.sent.inc_by(request.len)),
-                Ok(Meaning::Refused) => return drop(self.shared.metrics.refused.inc_by(request.len)),
+                Ok(Meaning::Written) => return count(&self.shared.metrics.sent, &request),
+                Ok(Meaning::Refused) => return count(&self.shared.metrics.refused, &request),
                 Ok(Meaning::OtherVersion) => {
                     self.shared.protocol.store(SPEAKS_V1, Ordering::Relaxed);
                     request.spell_as_v1();
@@ -158,8 +158,7 @@ impl Sender {
                 }
             };
             if self.interrupted(wait).await {
-                self.shared.metrics.shutdown.inc_by(request.len);
-                return;
+                return count(&self.shared.metrics.shutdown, &request);
             }
             attempt += 1;
             self.shared.metrics.retries.inc();
@@ -257,4 +256,9 @@ impl Encoder {
         self.snappy.compress(&self.raw, &mut self.compressed).expect("less than 4 GiB");
         Bytes::copy_from_slice(&self.compressed)
     }
+}
+
+/// Counts what became of a request's scores.
+fn count(fate: &Counter, request: &Request) {
+    fate.inc_by(request.len);
 }
