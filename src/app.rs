@@ -12,10 +12,11 @@ use crate::config::Config;
 use crate::forward::Downstream;
 use crate::forward::scores::{ScoreForwarder, ScoreMetrics};
 use crate::ingest::remote_write::{Observer, PushDoor, PushDoorParts, PushMetrics};
-use crate::ingest::{DataDoor, Doors, Scorers};
+use crate::ingest::scrape::{ScrapeDoor, ScrapeParts};
+use crate::ingest::{DataDoor, Doors, PipelineScorer, Scorers};
 use crate::inject::{Names, Workloads};
 use crate::model::{Model, ModelSlot};
-use crate::net::client::{ClientLimits, ClientMetrics, HttpClient, HttpClientConfig};
+use crate::net::client::{ClientLimits, ClientMetrics, HttpClient};
 use crate::net::server::{Server, ServerMetrics, bind};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
@@ -101,7 +102,7 @@ impl House {
         let downstream = config.downstream.as_ref().map(|section| {
             let limits =
                 ClientLimits { connect_timeout: section.connect_timeout.get(), ..ClientLimits::default() };
-            let client = HttpClient::new(&HttpClientConfig::default(), limits, Arc::clone(&self.client))?;
+            let client = HttpClient::new(&section.http_client(), limits, Arc::clone(&self.client))?;
             anyhow::Ok((section, Downstream::new(section, client)))
         });
         let downstream = downstream.transpose()?;
@@ -127,7 +128,24 @@ impl House {
             metrics: Arc::clone(&self.push),
             clock: unix_millis,
         });
-        Ok((Doors { push, serves_scores: forwarder.is_none(), tenant_header }, forwarder))
+        let scrape = ScrapeDoor::new(&config.scrape, self.scrape_parts(config, stop))?;
+        Ok((Doors { push, scrape, serves_scores: forwarder.is_none(), tenant_header }, forwarder))
+    }
+}
+
+impl House {
+    fn scrape_parts(&self, config: &Config, stop: &CancellationToken) -> ScrapeParts {
+        let scorer = PipelineScorer {
+            pipeline: Arc::clone(&self.pipeline),
+            scorers: Arc::clone(&self.scorers),
+            metrics: Arc::clone(&self.push),
+        };
+        ScrapeParts {
+            listeners: vec![config.server.listen.get(), config.server.admin_listen.get()],
+            client_metrics: Arc::clone(&self.client),
+            shutdown: stop.clone(),
+            ..ScrapeParts::new(Arc::new(scorer))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod convert;
 pub mod demo;
 pub mod healthcheck;
 pub mod logging;
+pub mod run;
 pub mod synth;
 pub mod version;
 
@@ -28,6 +29,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::RunArgs),
     Demo(demo::DemoArgs),
     CheckConfig(check_config::CheckConfigArgs),
     Convert(convert::ConvertArgs),
@@ -41,6 +43,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   sidelong demo
+  sidelong run --config sidelong.yml
   sidelong check-config sidelong.yml
   sidelong convert vmanomaly.yaml > sidelong.yml";
 
@@ -64,6 +67,7 @@ pub fn main() -> ExitCode {
 impl Cli {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
+            Command::Run(args) => run::run(&args)?,
             Command::Demo(args) => demo::run(&args)?,
             Command::CheckConfig(args) => check_config::run(&args)?,
             Command::Convert(args) => convert::run(&args)?,

@@ -14,6 +14,7 @@ use parking_lot::RwLock;
 
 use super::remote_write::PushDoor;
 use super::scores_page;
+use super::scrape::ScrapeDoor;
 use crate::net::body::BoxBody;
 use crate::pipeline::Pipeline;
 use crate::series::ScopeName;
@@ -23,6 +24,8 @@ use crate::series::ScopeName;
 pub struct Doors {
     /// Takes remote write.
     pub push: PushDoor,
+    /// Fetches pages.
+    pub scrape: ScrapeDoor,
     /// Whether scores are read at `/scores`, there being no downstream.
     pub serves_scores: bool,
     /// The header that names the tenant.
@@ -52,11 +55,17 @@ impl DataDoor {
 
     async fn answer(self, request: Request<Incoming>) -> Response<BoxBody> {
         let doors = Arc::clone(&self.doors.read());
+        // A write request may come in absolute form, as through a proxy (H10); any other such request is the
+        // pull door's (H9).
         let path = request.uri().path();
-        if PushDoor::takes(path) {
+        let pushes = request.uri().authority().is_none() || request.method() == Method::POST;
+        if pushes && PushDoor::takes(path) {
             return whole(doors.push.answer(request).await);
         }
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+        if doors.scrape.takes(&request) {
+            return doors.scrape.handle(request).await;
+        }
         match path {
             "/-/healthy" | "/-/ready" if reads => text(StatusCode::OK, "Sidelong is ready.\n"),
             "/scores" if reads && doors.serves_scores => self.scores(&request, &doors),

@@ -1,10 +1,12 @@
 //! The two doors: remote write is pushed in, expositions are pulled in.
 
 mod data_door;
+mod page_scorer;
 pub mod remote_write;
 mod scorers;
 mod scores_page;
 pub mod scrape;
 
 pub use data_door::{DataDoor, Doors};
+pub use page_scorer::PipelineScorer;
 pub use scorers::{Busy, Desk, Scorers};

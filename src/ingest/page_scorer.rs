@@ -1,0 +1,78 @@
+//! Has pages scored on the scorer threads, for the pull door.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::Scorers;
+use super::remote_write::PushMetrics;
+use super::scrape::{PageScorer, ScoreFuture, ScrapedPage};
+use crate::inject::ScoreSample;
+use crate::pipeline::{Pipeline, Reason, Visit};
+use crate::series::{Scope, ScopeName, Spelling};
+
+/// Scores pages in the same corridor, on the same threads as pushed samples.
+#[derive(Debug)]
+pub struct PipelineScorer {
+    /// The corridor.
+    pub pipeline: Arc<Pipeline>,
+    /// Its threads.
+    pub scorers: Arc<Scorers>,
+    /// Where the tallies go.
+    pub metrics: Arc<PushMetrics>,
+}
+
+// === impl PipelineScorer ===
+
+impl PipelineScorer {
+    fn scope(&self, target: &str) -> Option<Arc<Scope>> {
+        self.pipeline.scopes().get(&ScopeName::Target(target.into()))
+    }
+
+    /// Hands the page to its scorer; the answer comes when it is done.
+    fn submit(&self, page: ScrapedPage) -> Result<oneshot::Receiver<Vec<ScoreSample>>, Reason> {
+        let scope = self.scope(&page.target).ok_or(Reason::TenantLimit)?;
+        let (answer, scores) = oneshot::channel();
+        let (pipeline, metrics, home) =
+            (Arc::clone(&self.pipeline), Arc::clone(&self.metrics), Arc::clone(&scope));
+        let bytes = page.page.held_bytes();
+        let work = move |desk: &mut super::Desk| {
+            let mut cursor = desk.cursor(&home);
+            let visit = Visit {
+                scope: &home,
+                batch: page.page.batch(),
+                labels: &**page.page,
+                now_ms: page.scraped_at_ms,
+                teach: page.teach,
+            };
+            let mut out = Vec::new();
+            metrics.add(&pipeline.score(&mut cursor, &visit, &mut out));
+            desk.set_cursor(&home, cursor);
+            // Where the door has stopped waiting, the page has gone out without its scores.
+            drop(answer.send(out));
+        };
+        self.scorers.submit(&scope, bytes, work).map_err(|_| Reason::Overload)?;
+        Ok(scores)
+    }
+}
+
+impl PageScorer for PipelineScorer {
+    fn key_seed(&self, target: &str) -> u64 {
+        // A page of a target beyond the limit is never scored, so its keys do not matter.
+        self.scope(target).map_or(0, |scope| scope.seed(Spelling::Text))
+    }
+
+    fn score(&self, page: ScrapedPage) -> ScoreFuture {
+        if self.pipeline.settings().rules.is_empty() {
+            return Box::pin(std::future::ready(Vec::new()));
+        }
+        match self.submit(page) {
+            // The job may be dropped if it panics; the page then ends without scores.
+            Ok(scores) => Box::pin(async { scores.await.unwrap_or_default() }),
+            Err(reason) => {
+                self.metrics.unscored(reason);
+                Box::pin(std::future::ready(Vec::new()))
+            }
+        }
+    }
+}
