@@ -1,6 +1,12 @@
 //! The fleet as a whole: what its values promise.
 
+use std::sync::LazyLock;
+
 use super::*;
+
+/// Three days with an anomaly every two hours, and the same days without.
+static STRUCK: LazyLock<Recording> = LazyLock::new(|| Recording::of(fleet(2, 2 * HOUR_MS), 3));
+static CALM: LazyLock<Recording> = LazyLock::new(|| Recording::of(fleet(2, 0), 3));
 
 const HOUR_MS: i64 = 3_600_000;
 const STEP_MS: i64 = 60_000;
@@ -71,8 +77,7 @@ fn mean(values: &[f64]) -> f64 {
 /// How far the level of the plainest struck series is from the same hours of a fleet without events, as a
 /// ratio of the larger to the smaller.
 fn departure(kind: Kind) -> f64 {
-    let struck = Recording::of(fleet(2, 2 * HOUR_MS), 3);
-    let calm = Recording::of(fleet(2, 0), 3);
+    let (struck, calm) = (&*STRUCK, &*CALM);
     let event = struck.event_of(kind);
     let at = match event.channel {
         Channel::Latency => struck.struck(&event, &["http_request_duration_seconds_sum"]),
@@ -81,7 +86,7 @@ fn departure(kind: Kind) -> f64 {
     // The last quarter: a drift has come far by then, a load average has followed.
     let from_ms = event.end_ms - (event.end_ms - event.start_ms) / 4;
     let level = |recording: &Recording| mean(&recording.levels(at, from_ms, event.end_ms));
-    let (a, b) = (level(&struck), level(&calm));
+    let (a, b) = (level(struck), level(calm));
     a.max(b) / a.min(b)
 }
 
@@ -193,7 +198,7 @@ fn the_counts_of_a_histogram_agree() {
 
 #[test]
 fn the_day_is_in_the_data() {
-    let recording = Recording::of(fleet(5, 0), 3);
+    let recording = &*CALM;
     let at = recording.fleet.series().iter().position(|s| s.name() == "node_network_receive_bytes_total");
     let hour = |day: i64, hour: i64| {
         let from = MONDAY_MS + (day * 24 + hour) * HOUR_MS;
@@ -225,7 +230,7 @@ fn a_seasonal_break_shows() {
 
 #[test]
 fn a_flatline_does_not_move() {
-    let recording = Recording::of(fleet(2, 2 * HOUR_MS), 3);
+    let recording = &*STRUCK;
     let event = recording.event_of(Kind::Flatline);
     let at = recording.struck(&event, &PLAIN);
     let levels = recording.levels(at, event.start_ms + 2 * STEP_MS, event.end_ms - STEP_MS);
@@ -234,11 +239,9 @@ fn a_flatline_does_not_move() {
 
 #[test]
 fn what_is_not_struck_stays_as_it_was() {
-    let struck = Recording::of(fleet(2, 2 * HOUR_MS), 2);
-    let calm = Recording::of(fleet(2, 0), 2);
-    let total = struck.fleet.series().iter().position(|s| s.name() == "node_filesystem_avail_bytes").unwrap();
+    let total = STRUCK.fleet.series().iter().position(|s| s.name() == "node_filesystem_avail_bytes").unwrap();
     let column = |recording: &Recording| recording.rows.iter().map(|row| row[total]).collect::<Vec<_>>();
-    assert_eq!(column(&struck), column(&calm));
+    assert_eq!(column(&STRUCK), column(&CALM));
 }
 
 #[test]
