@@ -137,14 +137,15 @@ impl Shared {
         if self.lanes.len() >= self.config.max_lanes as usize {
             return None;
         }
-        let lane = self.lanes.entry(key.clone()).or_insert_with(|| {
+        // Not kept as a guard, which would hold the shard that `len` asks for.
+        let lane = Arc::clone(&self.lanes.entry(key.clone()).or_insert_with(|| {
             let lane = Arc::new(Lane::default());
             let sender = sender::Sender::new(Arc::clone(self), key.clone(), Arc::clone(&lane));
             self.tasks.spawn_on(sender.run(), &self.runtime);
             lane
-        });
+        }));
         self.metrics.lanes.set(self.lanes.len() as i64);
-        Some(Arc::clone(&lane))
+        Some(lane)
     }
 
     fn restraint(&self, key: &LaneKey) -> Arc<Restraint> {
