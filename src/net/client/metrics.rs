@@ -3,7 +3,7 @@
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 
-/// Counters of one client; register them under a prefix or label that names its use.
+/// Counters of outgoing requests; all clients of the process share one of these.
 #[derive(Clone, Debug, Default)]
 pub struct ClientMetrics {
     pub(super) connects: Counter,

@@ -25,7 +25,7 @@ use super::config::ServerConfig;
 use super::connections::{Connections, Place};
 use super::gate::Gate;
 use super::io::Watched;
-use super::metrics::{Closed, ServerMetrics};
+use super::metrics::{Closed, ListenerMetrics};
 use super::{ConnectionId, ConnectionInfo, Door, Server};
 use crate::net::body::BoxError;
 use crate::net::web::WebGate;
@@ -50,7 +50,7 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 struct Acceptor<S> {
     name: &'static str,
     config: Arc<ServerConfig>,
-    metrics: Arc<ServerMetrics>,
+    metrics: Arc<ListenerMetrics>,
     web: Option<Arc<WebGate>>,
     connections: Arc<Connections>,
     tasks: TaskTracker,
@@ -67,6 +67,7 @@ where
     B: Body<Data = Bytes, Error: Into<BoxError>> + Send + Unpin + 'static,
 {
     let Server { name, config, metrics, web } = server;
+    let metrics = metrics.of(name);
     let limit = connection_limit(config.max_connections, open_file_limit());
     let connections = Connections::new(limit, config.clone(), Arc::clone(&metrics));
     let tasks = TaskTracker::new();
@@ -82,7 +83,7 @@ fn connection_limit(configured: u32, open_files: Option<u64>) -> usize {
 }
 
 /// The soft limit of open files, none if the system does not tell or sets none.
-fn open_file_limit() -> Option<u64> {
+pub(crate) fn open_file_limit() -> Option<u64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()

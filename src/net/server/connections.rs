@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::ServerConfig;
 use super::head::{Framing, HeadWatch};
-use super::metrics::{Closed, ServerMetrics};
+use super::metrics::{Closed, ListenerMetrics};
 
 /// What a connection is doing. The order is that of its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) struct Place {
 pub(super) struct Connections {
     limit: usize,
     config: ServerConfig,
-    metrics: Arc<ServerMetrics>,
+    metrics: Arc<ListenerMetrics>,
     origin: Instant,
     /// By connection number. Taken at accept, close and sweep only.
     open: Mutex<HashMap<u64, Entry>>,
@@ -162,7 +162,7 @@ impl Connection {
 // === impl Connections ===
 
 impl Connections {
-    pub(super) fn new(limit: usize, config: ServerConfig, metrics: Arc<ServerMetrics>) -> Arc<Self> {
+    pub(super) fn new(limit: usize, config: ServerConfig, metrics: Arc<ListenerMetrics>) -> Arc<Self> {
         metrics.connection_limit.set(limit as i64);
         Arc::new(Self { limit, config, metrics, origin: Instant::now(), open: Mutex::default() })
     }

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use super::config::ServerConfig;
 use super::connections::{Connection, Phase};
 use super::head::Framing;
-use super::metrics::{Refused, ServerMetrics};
+use super::metrics::{ListenerMetrics, Refused};
 use super::{ConnectionInfo, Door};
 use crate::net::web::WebGate;
 
@@ -24,7 +24,7 @@ pub(super) struct Gate {
     pub(super) info: ConnectionInfo,
     pub(super) connection: Arc<Connection>,
     pub(super) config: Arc<ServerConfig>,
-    pub(super) metrics: Arc<ServerMetrics>,
+    pub(super) metrics: Arc<ListenerMetrics>,
     pub(super) web: Option<Arc<WebGate>>,
 }
 

@@ -1,24 +1,38 @@
-//! What a listener counts.
+//! What listeners count.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-/// Counters and gauges of one listener; register them under a label that names it.
+/// Counters and gauges of every listener of the process, told apart by the label `listener`.
 #[derive(Clone, Debug, Default)]
 pub struct ServerMetrics {
-    pub(super) connections: Gauge,
-    pub(super) connection_limit: Gauge,
-    pub(super) accepted: Counter,
-    pub(super) accept_errors: Counter,
+    connections: Family<ListenerLabels, Gauge>,
+    connection_limit: Family<ListenerLabels, Gauge>,
+    accepted: Family<ListenerLabels, Counter>,
+    accept_errors: Family<ListenerLabels, Counter>,
     closed: Family<ClosedLabels, Counter>,
     refused: Family<RefusedLabels, Counter>,
 }
 
+/// The counters and gauges of one listener.
+#[derive(Clone, Debug)]
+pub(super) struct ListenerMetrics {
+    listener: &'static str,
+    all: Arc<ServerMetrics>,
+    pub(super) connections: Gauge,
+    pub(super) connection_limit: Gauge,
+    pub(super) accepted: Counter,
+    pub(super) accept_errors: Counter,
+}
+
 /// Why we ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Closed {
     FirstByteTimeout,
     HeaderTimeout,
@@ -33,7 +47,7 @@ pub(super) enum Closed {
 }
 
 /// Why we refused a request before any door saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Refused {
     Framing,
     Path,
@@ -42,17 +56,26 @@ pub(super) enum Refused {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClosedLabels {
+    listener: &'static str,
     reason: Closed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusedLabels {
+    listener: &'static str,
     reason: Refused,
 }
 
+// === impl ServerMetrics ===
+
 impl ServerMetrics {
-    /// Makes the metrics of this listener visible.
+    /// Makes the metrics of all listeners visible.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("sidelong_connections", "Open connections", self.connections.clone());
         registry.register(
@@ -78,17 +101,65 @@ impl ServerMetrics {
         );
     }
 
+    pub(super) fn of(self: &Arc<Self>, listener: &'static str) -> Arc<ListenerMetrics> {
+        let labels = ListenerLabels { listener };
+        Arc::new(ListenerMetrics {
+            listener,
+            all: Arc::clone(self),
+            connections: self.connections.get_or_create_owned(&labels),
+            connection_limit: self.connection_limit.get_or_create_owned(&labels),
+            accepted: self.accepted.get_or_create_owned(&labels),
+            accept_errors: self.accept_errors.get_or_create_owned(&labels),
+        })
+    }
+}
+
+// === impl ListenerMetrics ===
+
+impl ListenerMetrics {
     pub(super) fn closed(&self, reason: Closed) {
-        self.closed.get_or_create(&ClosedLabels { reason }).inc();
+        self.all.closed.get_or_create(&ClosedLabels { listener: self.listener, reason }).inc();
     }
 
     pub(super) fn refused(&self, reason: Refused) {
-        self.refused.get_or_create(&RefusedLabels { reason }).inc();
+        self.all.refused.get_or_create(&RefusedLabels { listener: self.listener, reason }).inc();
     }
 
     /// How often a connection was ended for `reason`.
     #[cfg(test)]
     pub(super) fn closed_count(&self, reason: Closed) -> u64 {
-        self.closed.get_or_create(&ClosedLabels { reason }).get()
+        self.all.closed.get_or_create(&ClosedLabels { listener: self.listener, reason }).get()
+    }
+}
+
+// === the labels ===
+
+impl EncodeLabelValue for Closed {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::FirstByteTimeout => "first_byte_timeout",
+            Self::HeaderTimeout => "header_timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::Evicted => "evicted",
+            Self::Shed => "shed",
+            Self::FileLimit => "file_limit",
+            Self::Tls => "tls",
+            Self::Drained => "drained",
+            Self::Cut => "cut",
+        };
+        EncodeLabelValue::encode(&text, encoder)
+    }
+}
+
+impl EncodeLabelValue for Refused {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        let text = match self {
+            Self::Framing => "framing",
+            Self::Path => "path",
+            Self::UriLength => "uri_length",
+            Self::Unauthorized => "unauthorized",
+        };
+        EncodeLabelValue::encode(&text, encoder)
     }
 }

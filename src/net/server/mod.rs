@@ -29,6 +29,7 @@ use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use accept::open_file_limit;
 pub use config::ServerConfig;
 pub use metrics::ServerMetrics;
 

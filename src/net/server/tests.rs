@@ -16,7 +16,7 @@ use crate::net::body::{MinRate, read_body};
 
 struct Running {
     address: SocketAddr,
-    metrics: Arc<ServerMetrics>,
+    metrics: Arc<super::metrics::ListenerMetrics>,
     shutdown: CancellationToken,
     served: tokio::task::JoinHandle<()>,
 }
@@ -50,7 +50,7 @@ where
     });
     let server = Server::new("test", config, Arc::clone(&metrics));
     let served = tokio::spawn(server.serve(listener, door, shutdown.clone()));
-    Running { address, metrics, shutdown, served }
+    Running { address, metrics: metrics.of("test"), shutdown, served }
 }
 
 impl Running {
