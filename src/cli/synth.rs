@@ -38,8 +38,8 @@ enum SynthCommand {
     ///
     /// The first line is timestamp,series,value. Each further line is one sample: Unix seconds, the series
     /// in PromQL's spelling as a quoted CSV field (its own quotes doubled), and the value. All series of one
-    /// moment stand together, in order of time. One node and its pod are 45 series: four of them every
-    /// 15 seconds make about a million rows, 90 MB, a day.
+    /// moment stand together, in order of time. One node and its pod are 43 series: four of them every
+    /// 15 seconds make about a million rows, 97 MB, a day.
     Write(WriteArgs),
 }
 
