@@ -270,4 +270,18 @@ mod tests {
     fn f22_the_limit_of_open_files_is_read_from_the_system() {
         assert!(open_file_limit().is_some_and(|files| files > 0));
     }
+
+    #[tokio::test]
+    async fn f22_without_files_waiting_clients_learn_at_once_that_they_are_not_served() {
+        use tokio::io::AsyncReadExt;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut first = TcpStream::connect(address).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        let mut reserve = ReserveFile::take();
+        assert_eq!(reserve.shed(&listener).await, 2);
+        assert!(reserve.0.is_some(), "the file is held back again");
+        assert_eq!(first.read(&mut [0]).await.unwrap(), 0);
+        assert_eq!(second.read(&mut [0]).await.unwrap(), 0);
+    }
 }
