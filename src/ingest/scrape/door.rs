@@ -351,9 +351,8 @@ impl Shared {
 
     fn reader(&self, format: Format, coding: Coding, scrape: &Scrape) -> (Way, PageReader) {
         let limits = scrape.limits.page;
-        let mut page = self.kept.pages.take();
         let seed = self.parts.scorer.key_seed(&scrape.scope);
-        page.page_mut().start(format, limits, seed, scrape.scraped_at_ms);
+        let page = self.kept.pages.start(format, limits, seed, scrape.scraped_at_ms);
         let zipped = coding == Coding::Gzip;
         match format.syntax {
             Syntax::OpenMetrics if zipped => {

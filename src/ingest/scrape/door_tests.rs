@@ -10,6 +10,8 @@ use super::*;
 use crate::batch::{LabelSource, Sample};
 use crate::ingest::scrape::scorer::{ScoreFuture, ScrapedPage};
 use crate::inject::ScoreSample;
+use crate::net::testing::{Authority, Files, serve};
+use crate::net::web::WebGate;
 use crate::series::labels::{Interner, SeriesLabels};
 use crate::wire::compression::{Buffer, Cap, compress_gzip, decompress_gzip};
 
@@ -502,6 +504,40 @@ async fn p30_a_family_of_the_page_wins() {
     let house = House::before(&upstream, "").await;
     assert_eq!(house.get("/scrape/t", "").await.text(), page);
     assert!(house.metrics().contains("dropped_scores_total{reason=\"Clash\"} 1"));
+}
+
+#[tokio::test]
+async fn b15_an_https_target_gets_its_own_credentials_and_no_other_does() {
+    let (authority, files) = (Authority::new(), Files::new());
+    files.write_pair(&authority.issue("localhost"));
+    let ca = files.write("ca.pem", &authority.pem());
+    files.write("token", "own-token");
+    let web = format!(
+        "tls_server_config: {{cert_file: {0}/cert.pem, key_file: {0}/key.pem}}",
+        files.path("").display()
+    );
+    let web = files.write("web.yml", &web);
+    let gate = Arc::new(WebGate::open(Some(&web), Arc::default()).expect("a web configuration"));
+    let port = serve(gate).port();
+    let options = format!(
+        "tls_config: {{ca_file: {}}}, authorization: {{credentials_file: {}}}",
+        ca.display(),
+        files.path("token").display()
+    );
+    let allow = format!("allow: [{{hosts: [localhost], ports: [{port}], schemes: [https]}}]");
+    let house =
+        House::open(&format!("targets: [{{name: t, url: 'https://localhost:{port}/', {options}}}]\n{allow}"))
+            .await;
+    let reply = house.get("/scrape/t", "Authorization: Bearer theirs\r\n").await;
+    assert_eq!(
+        (reply.status, reply.text().contains("authorization=Bearer own-token")),
+        (200, true),
+        "{}",
+        reply.text()
+    );
+    // Without the authority of the configured target the same server is a stranger.
+    let reply = house.get(&format!("/proxy?target=https://localhost:{port}/"), "").await;
+    assert_eq!(reply.status, 502, "{}", reply.text());
 }
 
 #[tokio::test]

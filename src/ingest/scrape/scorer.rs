@@ -1,5 +1,6 @@
 //! The seam between the pull door and whatever scores its pages.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
@@ -7,8 +8,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::batch::Key;
 use crate::inject::ScoreSample;
-use crate::wire::exposition::Page;
+use crate::wire::exposition::{Format, Page, PageLimits};
 
 /// Scores pages.
 pub trait PageScorer: Send + Sync + 'static {
@@ -46,27 +48,74 @@ pub struct PooledPage {
 /// Pages that wait for their next use.
 #[derive(Debug, Default)]
 pub(super) struct PagePool {
-    /// The lock covers one push or pop.
-    free: Mutex<Vec<Page>>,
+    held: Mutex<Held>,
+}
+
+/// What the pool holds; its lock covers one look-up and is held across nothing else.
+#[derive(Debug, Default)]
+struct Held {
+    free: Vec<Page>,
+    /// The series of each target's last page, by the seed of its keys.
+    known: HashMap<u64, Vec<Key>>,
+    known_keys: usize,
 }
 
 /// Pages kept: about as many as are read at one moment.
 const KEPT_PAGES: usize = 16;
 /// Memory that a kept page may hold; larger ones are rare and given back.
 const KEPT_BYTES: usize = 8 << 20;
+/// Series remembered over all targets, 16 bytes each; beyond, all are forgotten and learned anew.
+const KNOWN_KEYS: usize = 1 << 20;
 
 // === impl PagePool ===
 
 impl PagePool {
-    pub(super) fn take(self: &Arc<Self>) -> PooledPage {
-        let page = self.free.lock().pop().unwrap_or_default();
+    /// A page that has been started, and recalls the last page with `seed`.
+    pub(super) fn start(
+        self: &Arc<Self>,
+        format: Format,
+        limits: PageLimits,
+        seed: u64,
+        scraped_at_ms: i64,
+    ) -> PooledPage {
+        let (mut page, known) = {
+            let mut held = self.held.lock();
+            (held.free.pop().unwrap_or_default(), held.forget(seed))
+        };
+        page.start(format, limits, seed, scraped_at_ms);
+        page.recall(known);
         PooledPage { page, pool: Arc::clone(self) }
     }
 
-    fn put(&self, page: Page) {
-        let mut free = self.free.lock();
-        if page.held_bytes() <= KEPT_BYTES && free.len() < KEPT_PAGES {
-            free.push(page);
+    fn put(&self, mut page: Page) {
+        let (seed, keys) = (page.seed(), page.series_keys());
+        let mut held = self.held.lock();
+        held.remember(seed, keys);
+        if page.held_bytes() <= KEPT_BYTES && held.free.len() < KEPT_PAGES {
+            held.free.push(page);
+        }
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    fn forget(&mut self, seed: u64) -> Vec<Key> {
+        let keys = self.known.remove(&seed).unwrap_or_default();
+        self.known_keys -= keys.len();
+        keys
+    }
+
+    fn remember(&mut self, seed: u64, keys: Vec<Key>) {
+        // Another scrape of this target may have ended since.
+        drop(self.forget(seed));
+        if self.known_keys + keys.len() > KNOWN_KEYS {
+            self.known.clear();
+            self.known_keys = 0;
+        }
+        if keys.len() <= KNOWN_KEYS {
+            self.known_keys += keys.len();
+            self.known.insert(seed, keys);
         }
     }
 }

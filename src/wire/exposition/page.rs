@@ -28,8 +28,6 @@ pub struct PageStats {
     pub lines_unparsed: usize,
     /// Native histograms, which are passed on and not scored.
     pub native_histograms: usize,
-    /// The largest number of labels of one series, its metric name among them.
-    pub max_labels: u32,
 }
 
 /// Why a page is not scored.
@@ -68,6 +66,16 @@ pub struct Page {
     batch: Batch,
     families: Families,
     stats: PageStats,
+    known: Known,
+}
+
+/// The series of the last page of the same target, in its order: a line that begins with the same bytes
+/// needs no walk over its labels. Most pages repeat the last one but for their values.
+#[derive(Debug, Default)]
+struct Known {
+    keys: Vec<Key>,
+    /// The key that is likely to come next.
+    next: usize,
 }
 
 // === impl Page ===
@@ -86,6 +94,7 @@ impl Page {
             batch: Batch::default(),
             families: Families::default(),
             stats: PageStats::default(),
+            known: Known::default(),
         }
     }
 
@@ -101,6 +110,29 @@ impl Page {
         self.bytes.clear();
         self.batch.clear();
         self.families.clear();
+        self.known = Known::default();
+    }
+
+    /// Takes [`Page::series_keys`] of an earlier page of the same target and seed, which makes reading this
+    /// one faster.
+    pub fn recall(&mut self, keys: Vec<Key>) {
+        self.known = Known { keys, next: 0 };
+    }
+
+    /// The keys of this page's series, for [`Page::recall`]; none for protobuf, whose labels are not checked
+    /// by a walk of their own.
+    pub fn series_keys(&mut self) -> Vec<Key> {
+        let mut keys = std::mem::take(&mut self.known.keys);
+        keys.clear();
+        if self.format.syntax != Syntax::Protobuf {
+            keys.extend(self.batch.series.iter().map(|span| span.key));
+        }
+        keys
+    }
+
+    /// The seed given to [`Page::start`].
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Takes the next bytes, cut anywhere, and reads the lines or messages they complete.
@@ -180,18 +212,29 @@ impl Page {
     }
 
     fn read_lines(&mut self, end: usize) -> Result<(), PageError> {
-        // One test for the whole stretch: a page of valid text needs none per line.
-        let sound = std::str::from_utf8(self.bytes.get(self.read_to..end).unwrap_or_default()).is_ok();
+        // One test for the whole stretch, if a line needs it at all.
+        let stretch = self.read_to..end;
+        let mut sound = None;
         while self.read_to < end {
             let start = self.read_to;
             let rest = self.bytes.get(start..end).unwrap_or_default();
             let len = memchr(b'\n', rest).unwrap_or(rest.len());
             let line = rest.get(..len).unwrap_or_default();
             self.read_to = (start + len + 1).min(end);
+            if !self.ended
+                && let Some((key, sample)) = self.known.read(line, self.seed, self.format.syntax)
+            {
+                self.add(start, key, sample)?;
+                continue;
+            }
+            let mut is_sound = || {
+                let all = || std::str::from_utf8(self.bytes.get(stretch.clone()).unwrap_or_default()).is_ok();
+                *sound.get_or_insert_with(all) || std::str::from_utf8(line).is_ok()
+            };
             match text::read_line(line, self.format.syntax) {
                 Line::Silent if !self.ended || line.is_empty() => {}
                 Line::End if !self.ended => self.ended = true,
-                Line::Sample(sample) if !self.ended && (sound || std::str::from_utf8(line).is_ok()) => {
+                Line::Sample(sample) if !self.ended && is_sound() => {
                     let key = Key::of(line.get(sample.start..sample.end).unwrap_or_default(), self.seed);
                     self.add(start, key, sample)?;
                 }
@@ -215,7 +258,6 @@ impl Page {
             samples: at as u32..at as u32 + 1,
         });
         self.stats.samples += 1;
-        self.stats.max_labels = self.stats.max_labels.max(line.labels);
         Ok(())
     }
 
@@ -234,6 +276,24 @@ impl Page {
             reader.family(message)?;
         }
         Ok(())
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Reads `line` if its series is the next one, or the one after a series that is gone.
+    #[inline]
+    fn read(&mut self, line: &[u8], seed: u64, syntax: Syntax) -> Option<(Key, SampleLine)> {
+        let likely = self.keys.get(self.next..)?;
+        if likely.is_empty() {
+            return None;
+        }
+        let end = text::guess_series_end(line)?;
+        let key = Key::of(line.get(..end)?, seed);
+        let skipped = likely.iter().take(2).position(|known| *known == key)?;
+        self.next += skipped + 1;
+        Some((key, text::read_known(line, end, syntax)?))
     }
 }
 

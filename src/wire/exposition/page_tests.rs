@@ -78,7 +78,7 @@ fn a_text_page_becomes_a_batch() {
         row(&[("__name__", "last"), ("x", "1"), ("y", "2")], SCRAPED_AT, nan),
     ];
     assert_eq!(rows(&page), want);
-    let want = PageStats { samples: 3, lines_unparsed: 1, native_histograms: 0, max_labels: 3 };
+    let want = PageStats { samples: 3, lines_unparsed: 1, native_histograms: 0 };
     assert_eq!(page.stats(), want);
 }
 
@@ -182,7 +182,6 @@ fn protobuf_families_expand_as_prometheus_expands_them() {
     assert_eq!(rows(&page), want);
     let keys: std::collections::HashSet<_> = page.batch().series.iter().map(|span| span.key).collect();
     assert_eq!(keys.len(), want.len());
-    assert_eq!(page.stats().max_labels, 2);
     assert!(page.has_family("h") && !page.has_family("h_count"));
 }
 
@@ -235,6 +234,26 @@ fn any_protobuf() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #[test]
+    fn a_page_reads_the_same_whatever_page_it_recalls(
+        before in any_text(), after in any_text(), prefix in any::<proptest::sample::Index>(),
+    ) {
+        // The second page has a beginning in common with the first, and its own values and end.
+        let shared = prefix.index(before.len() + 1);
+        let after = [&before[..shared], &after].concat();
+        for syntax in [Syntax::Text, Syntax::OpenMetrics] {
+            let keys = read_in(syntax, &[&before]).0.series_keys();
+            let (fresh, result) = read_in(syntax, &[&after]);
+            let mut page = Page::new();
+            page.start(Format { syntax, utf8_names: false }, LIMITS, 7, SCRAPED_AT);
+            page.recall(keys);
+            prop_assert_eq!(page.push(&after).and_then(|()| page.finish()), result);
+            prop_assert_eq!(page.stats(), fresh.stats());
+            prop_assert_eq!(&page.batch().series, &fresh.batch().series);
+            prop_assert_eq!(rows(&page), rows(&fresh));
+        }
+    }
+
     #[test]
     fn a_page_reads_the_same_however_it_is_cut(
         (syntax, bytes) in prop_oneof![

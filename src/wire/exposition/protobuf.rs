@@ -80,7 +80,6 @@ struct Metric<'a> {
     bytes: &'a [u8],
     /// First byte of the metric in the page.
     at: u32,
-    labels: u32,
     value: &'a [u8],
     timestamp_ms: Option<i64>,
 }
@@ -157,10 +156,6 @@ impl Part {
         let mut bytes = [tag; 9];
         bytes[1..].copy_from_slice(&bits.to_le_bytes());
         bytes
-    }
-
-    fn labels(self) -> u32 {
-        u32::from(matches!(self, Self::Bucket(_) | Self::Quantile(_)))
     }
 }
 
@@ -265,7 +260,6 @@ impl Reader<'_> {
         let metric_range = (metric.at, metric.at + metric.bytes.len() as u32);
         self.families.series.push(Origin { family, metric: metric_range, part });
         self.stats.samples += 1;
-        self.stats.max_labels = self.stats.max_labels.max(1 + metric.labels + part.labels());
     }
 }
 
@@ -341,7 +335,7 @@ impl<'a> Metric<'a> {
             Kind::Histogram => 7,
         };
         let at = offset_in(page, bytes);
-        let mut metric = Self { bytes, at, labels: 0, value: &[], timestamp_ms: None };
+        let mut metric = Self { bytes, at, value: &[], timestamp_ms: None };
         let mut found = false;
         for field in (Fields { rest: bytes }) {
             match field? {
@@ -352,7 +346,6 @@ impl<'a> Metric<'a> {
         }
         let mut sound = true;
         for_each_pair(bytes, &mut |name, value| {
-            metric.labels += 1;
             sound &= std::str::from_utf8(name).is_ok() && std::str::from_utf8(value).is_ok();
         })?;
         if found && sound { Ok(metric) } else { Err(Broken) }
