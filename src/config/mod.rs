@@ -82,16 +82,17 @@ pub enum ConfigError {
 // === impl Config ===
 
 impl Config {
-    /// Reads and checks a file; `${NAME}` is taken from the process' environment.
+    /// Reads and checks a file; `${NAME}` is taken from the process' environment. Relative paths in it
+    /// start at its own directory, as in Prometheus.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = read_file(path)?;
-        Self::from_yaml(&text, &|name| std::env::var(name).ok())
+        raw::read(&text, path.parent(), &|name| std::env::var(name).ok())
             .map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
     }
 
     /// Checks the text of a file.
     pub fn from_yaml(text: &str, environment: &Environment<'_>) -> Result<Self, Problems> {
-        raw::read(text, environment)
+        raw::read(text, None, environment)
     }
 
     /// The configuration as YAML, every default filled in and every secret hidden.

@@ -1,5 +1,6 @@
 //! The file as it is written, and the way from there to a [`Config`].
 
+use std::path::Path;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -40,10 +41,21 @@ pub struct RawConfig {
 const SECTIONS: [&str; 8] =
     ["server", "limits", "downstream", "tenants", "scores", "scrape", "presets", "rules"];
 
-/// Reads and checks the text of a file; all that is wrong is said at once.
-pub(super) fn read(text: &str, environment: &Environment<'_>) -> Result<Config, Problems> {
+/// The options that name files.
+const FILE_OPTIONS: [&str; 6] =
+    ["password_file", "credentials_file", "client_secret_file", "ca_file", "cert_file", "key_file"];
+
+/// Reads and checks the text of a file that stands in `directory`; all that is wrong is said at once.
+pub(super) fn read(
+    text: &str,
+    directory: Option<&Path>,
+    environment: &Environment<'_>,
+) -> Result<Config, Problems> {
     let mut document = Document::parse(text).map_err(|problem| Problems(vec![problem]))?;
     let mut problems = document.expand(environment);
+    if let Some(directory) = directory {
+        document.set_directory(directory, &FILE_OPTIONS);
+    }
     problems.extend(document.unknown_keys(&SECTIONS));
     let raw = RawConfig {
         server: document.section("server", &mut problems),

@@ -23,7 +23,7 @@ says whether it is right, and `sidelong.example.yml` shows every option with its
 - A **duration** is written as in Prometheus: `500ms`, `5s`, `1m30s`, `1h`, `2d`. A **size** is a number of
   bytes, alone or with `B`, `KiB`, `MiB`, `GiB` or `TiB`; `KB` means `KiB`, as in Prometheus.
 - A **secret** is shown as `<secret>` wherever the configuration is shown. A secret in a file of its own is
-  read again when the file changes.
+  read again when the file changes. A relative path starts at the directory of the configuration file.
 ";
 
 /// The reference as Markdown.

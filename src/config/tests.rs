@@ -219,3 +219,15 @@ fn a_file_that_cannot_be_used_is_named_in_the_error() {
     let line = format!("{}:2:3: rules[0]: unknown key \"mach\"; did you mean \"match\"?", path.display());
     assert!(error.contains(&line), "{error}");
 }
+
+#[test]
+fn relative_paths_start_at_the_configuration_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sidelong.yml");
+    let downstream = "downstream:\n  url: http://x/\n  authorization: {credentials_file: token}\n";
+    std::fs::write(&path, format!("{downstream}  tls_config: {{ca_file: /abs/ca.pem}}\n")).unwrap();
+    let downstream = Config::load(&path).unwrap().downstream.unwrap();
+    let token = downstream.authorization.unwrap().credentials_file.unwrap();
+    assert_eq!(token.path(), dir.path().join("token"));
+    assert_eq!(downstream.tls_config.ca_file.unwrap(), Path::new("/abs/ca.pem"));
+}

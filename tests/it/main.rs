@@ -7,6 +7,7 @@
 
 #[macro_use]
 mod harness;
+mod cli;
 mod exposition;
 mod house;
 mod parts;

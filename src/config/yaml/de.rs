@@ -404,14 +404,15 @@ impl de::Error for Error {
         Self { place: None, message: message.to_string() }
     }
 
-    /// Texts are not repeated: a password may stand where a mapping should.
+    /// Values are not repeated: a password may stand where a mapping should.
     fn invalid_type(found: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         let found = match found {
-            de::Unexpected::Str(_) => "a text".to_owned(),
-            de::Unexpected::Seq => "a list".to_owned(),
-            de::Unexpected::Map => "a mapping".to_owned(),
-            de::Unexpected::Unit => "nothing".to_owned(),
-            other => other.to_string(),
+            de::Unexpected::Bool(_) => "true or false",
+            de::Unexpected::Unsigned(_) | de::Unexpected::Signed(_) | de::Unexpected::Float(_) => "a number",
+            de::Unexpected::Seq => "a list",
+            de::Unexpected::Map => "a mapping",
+            de::Unexpected::Unit => "nothing",
+            _ => "a text",
         };
         Self::custom(format_args!("expected {expected}, found {found}"))
     }

@@ -14,6 +14,7 @@ mod tests;
 
 use std::cell::RefCell;
 use std::fmt;
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
@@ -56,6 +57,11 @@ impl Document {
         let mut problems = Vec::new();
         env::expand(&mut self.root, environment, &mut problems);
         problems
+    }
+
+    /// Takes the relative paths of the named options to start at `directory`, wherever they stand.
+    pub fn set_directory(&mut self, directory: &Path, options: &[&str]) {
+        self.root.set_directory(directory, options);
     }
 
     /// Reads the whole document as a `T`.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
@@ -184,6 +185,22 @@ impl Node {
     pub(super) fn is_null(&self) -> bool {
         let is_null_text = |text: &str| matches!(text, "" | "~" | "null" | "Null" | "NULL");
         matches!(&self.value, Value::Scalar { text, plain: true, .. } if is_null_text(text))
+    }
+
+    /// Joins the values of `options` to `directory`; an absolute path stays what it is.
+    pub(super) fn set_directory(&mut self, directory: &Path, options: &[&str]) {
+        match &mut self.value {
+            Value::Scalar { .. } => {}
+            Value::Sequence(nodes) => {
+                nodes.iter_mut().for_each(|node| node.set_directory(directory, options))
+            }
+            Value::Mapping(entries) => entries.iter_mut().for_each(|entry| match &mut entry.value.value {
+                Value::Scalar { text, .. } if options.contains(&entry.key.as_str()) && !text.is_empty() => {
+                    *text = directory.join(&*text).to_string_lossy().into_owned();
+                }
+                _ => entry.value.set_directory(directory, options),
+            }),
+        }
     }
 
     /// What the value is, for an error text.
