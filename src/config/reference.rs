@@ -194,6 +194,7 @@ fn anchor(place: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::sections::{Downstream, Limits, Scores, Server, Target, Tenants};
 
     fn file(name: &str) -> String {
         let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -217,11 +218,19 @@ mod tests {
     }
 
     #[test]
-    fn the_example_is_right_and_names_every_option() {
+    fn the_example_is_right_names_every_option_and_has_its_default() {
         let example = file("sidelong.example.yml");
         let environment = |_: &str| Some("x".to_owned());
         let config = crate::config::Config::from_yaml(&example, &environment).unwrap();
         assert!(!config.rules.is_empty());
+        assert_eq!(config.server, Server::default());
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.tenants, Tenants::default());
+        assert_eq!(config.scores, Scores::default());
+        let downstream = config.downstream.unwrap();
+        assert_eq!(downstream, Downstream::at(downstream.url.clone()));
+        let target = &config.scrape.targets[0];
+        assert_eq!(target, &Target::at(target.name.as_str(), target.url.clone()));
         for row in markdown().lines().filter_map(|line| line.strip_prefix("| `")) {
             let option = row.split('`').next().unwrap();
             assert!(example.contains(&format!("{option}:")), "sidelong.example.yml does not name {option}");
