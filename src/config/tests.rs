@@ -101,7 +101,7 @@ rules:
         "11:11: scrape.allow[0]: an entry of the allow-list needs hosts or networks",
         "12:11: presets[0]: \"node_exporters\" is unknown; did you mean \"node_exporter\"?",
         "14:3: rules[0].match[0]: the selector \"up{\" cannot be read: at position 4: expected a label name",
-        "15:15: rules[1]: unknown key \"direction\"; known here: name, match",
+        "15:15: rules[1]: unknown key \"direction\"; did you mean \"detection_direction\"?",
         "17:3: rules[3]: two rules are named \"x\"",
     ];
     for (found, start) in found.iter().zip(starts) {

@@ -4,11 +4,12 @@
 pub fn did_you_mean(name: &str, known: &[&str]) -> String {
     let distance = |known: &str| strsim::damerau_levenshtein(name, known);
     let nearest = known.iter().min_by_key(|known| distance(known));
-    match nearest {
-        Some(nearest) if distance(nearest) <= 1 + name.chars().count() / 3 => {
-            format!("; did you mean {nearest:?}?")
-        }
-        Some(_) => format!("; known here: {}", known.join(", ")),
-        None => "; nothing can stand here".to_owned(),
+    let is_near = |known: &str| distance(known) <= 1 + name.chars().count() / 3;
+    // `direction` for `detection_direction`.
+    let longer = known.iter().find(|known| name.len() > 3 && known.contains(name));
+    match nearest.filter(|nearest| is_near(nearest)).or(longer) {
+        Some(nearest) => format!("; did you mean {nearest:?}?"),
+        None if known.is_empty() => "; nothing can stand here".to_owned(),
+        None => format!("; known here: {}", known.join(", ")),
     }
 }
