@@ -88,10 +88,14 @@ impl Pages {
             let stamped = self.0.random_range(0..4) == 0;
             for _ in 0..self.0.random_range(1..5) {
                 let labels = self.labels();
-                if !seen.contains(&labels) {
+                // In another order, or with empty braces, it is the same series.
+                let mut series: Vec<_> =
+                    labels.trim_matches(['{', '}']).split(',').map(str::to_owned).collect();
+                series.sort();
+                if !seen.contains(&series) {
                     let time = if stamped { timestamp(&mut self.0) } else { String::new() };
                     page += &format!("{name}{labels} {}{time}\n", self.value());
-                    seen.push(labels);
+                    seen.push(series);
                 }
             }
         }

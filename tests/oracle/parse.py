@@ -24,7 +24,8 @@ def millis(timestamp):
     if timestamp is None:
         return None
     if hasattr(timestamp, "nsec"):
-        return timestamp.sec * 1000 + timestamp.nsec // 1_000_000
+        # As Prometheus does it: multiply and cut off.
+        return int(float(f"{timestamp.sec}.{timestamp.nsec:09d}") * 1000)
     return round(float(timestamp) * 1000)
 
 

@@ -233,14 +233,22 @@ fn write_quoted(out: &mut Vec<u8>, text: &str) {
 
 fn write_timestamp(out: &mut Vec<u8>, timestamp_ms: i64, syntax: Syntax) {
     let text = match syntax {
-        Syntax::OpenMetrics => {
-            let sign = if timestamp_ms < 0 { "-" } else { "" };
-            let millis = timestamp_ms.unsigned_abs();
-            format!("{sign}{}.{:03}", millis / 1000, millis % 1000)
-        }
+        Syntax::OpenMetrics => seconds(timestamp_ms),
         _ => timestamp_ms.to_string(),
     };
     out.extend_from_slice(text.as_bytes());
+}
+
+/// Seconds that Prometheus, which multiplies and cuts off, reads as `timestamp_ms`.
+fn seconds(timestamp_ms: i64) -> String {
+    let sign = if timestamp_ms < 0 { "-" } else { "" };
+    let millis = timestamp_ms.unsigned_abs();
+    let mut text = format!("{sign}{}.{:03}", millis / 1000, millis % 1000);
+    if !text.parse().is_ok_and(|seconds: f64| (seconds * 1000.0) as i64 == timestamp_ms) {
+        // The nearest float lies just below the millisecond: a little more is cut off again.
+        text.push('2');
+    }
+    text
 }
 
 // --- protobuf ---

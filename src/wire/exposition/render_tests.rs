@@ -81,6 +81,7 @@ fn p18_only_timestamps_of_the_page_are_written() {
     check(Syntax::Text, 1_500, "s{for=\"m\"} 1 1500");
     check(Syntax::OpenMetrics, 1_500, "s{for=\"m\"} 1 1.500");
     check(Syntax::OpenMetrics, -7, "s{for=\"m\"} 1 -0.007");
+    check(Syntax::OpenMetrics, 1_078_689_704_613, "s{for=\"m\"} 1 1078689704.6132");
 }
 
 #[test]
