@@ -75,6 +75,10 @@ pub(super) struct Limits {
     /// 0 is none.
     pub(super) labels: usize,
     pub(super) target_labels: usize,
+    /// 0 is none.
+    pub(super) name_bytes: usize,
+    /// 0 is none.
+    pub(super) value_bytes: usize,
 }
 
 // === impl Targets ===
@@ -136,6 +140,8 @@ impl Target {
             samples: config.sample_limit as usize,
             labels: config.label_limit as usize,
             target_labels: config.target_labels as usize,
+            name_bytes: config.label_name_length_limit as usize,
+            value_bytes: config.label_value_length_limit as usize,
         };
         let scope = if config.name.is_empty() { text } else { &config.name };
         Ok(Self {
@@ -160,6 +166,8 @@ impl Limits {
             samples: config.sample_limit as usize,
             labels: config.label_limit as usize,
             target_labels: config.target_labels as usize,
+            name_bytes: 0,
+            value_bytes: 0,
         };
         limits.checked()
     }
@@ -183,6 +191,8 @@ impl Limits {
         Room {
             samples: or_endless(self.samples, on_page),
             labels: or_endless(self.labels, self.target_labels),
+            name_bytes: or_endless(self.name_bytes, 0),
+            value_bytes: or_endless(self.value_bytes, 0),
         }
     }
 }
@@ -223,6 +233,8 @@ mod tests {
         samples: 0,
         labels: 0,
         target_labels: 2,
+        name_bytes: 0,
+        value_bytes: 0,
     };
 
     #[test]
@@ -232,9 +244,9 @@ mod tests {
             assert_eq!(Limits { samples, labels, ..LIMITS }.room(stats), want);
         };
         check(0, 0, Room::ENDLESS);
-        check(10, 30, Room { samples: 1, labels: 28 });
-        check(9, 2, Room { samples: 0, labels: 0 });
-        check(5, 1, Room { samples: 0, labels: 0 });
+        check(10, 30, Room { samples: 1, labels: 28, ..Room::ENDLESS });
+        check(9, 2, Room { samples: 0, labels: 0, ..Room::ENDLESS });
+        check(5, 1, Room { samples: 0, labels: 0, ..Room::ENDLESS });
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::number::write_value;
 use super::page::Page;
 use crate::batch::is_stale_marker;
 use crate::inject::ScoreSample;
+use crate::series::labels::Pair;
 use crate::wire::varint;
 
 /// How many score series a page can still take before its scrape job would refuse it.
@@ -16,6 +17,10 @@ pub struct Room {
     pub samples: usize,
     /// Labels of one series, its name among them.
     pub labels: usize,
+    /// Bytes of one label's name.
+    pub name_bytes: usize,
+    /// Bytes of one label's value, the series' name among them.
+    pub value_bytes: usize,
 }
 
 /// Scores spelled in the format of a page, and what became of each.
@@ -43,7 +48,15 @@ const GAUGE: u64 = 1;
 
 impl Room {
     /// A page whose scrape job has no limits.
-    pub const ENDLESS: Self = Self { samples: usize::MAX, labels: usize::MAX };
+    pub const ENDLESS: Self =
+        Self { samples: usize::MAX, labels: usize::MAX, name_bytes: usize::MAX, value_bytes: usize::MAX };
+
+    fn fits(&self, score: &ScoreSample) -> bool {
+        let pairs = score.labels.pairs();
+        let short =
+            |pair: &Pair| pair.name().len() <= self.name_bytes && pair.value().len() <= self.value_bytes;
+        pairs.len() < self.labels && short(score.name) && pairs.iter().all(|pair| short(pair))
+    }
 }
 
 // === impl ScoreFamilies ===
@@ -103,7 +116,7 @@ impl ScoreFamilies {
     /// The labels of `score` if it may be written, else a count of why not.
     fn admit<'a>(&mut self, score: &'a ScoreSample, format: Format, room: Room) -> Option<Labels<'a>> {
         let pairs = score.labels.pairs();
-        if self.appended >= room.samples || pairs.len() + 1 > room.labels {
+        if self.appended >= room.samples || !room.fits(score) {
             self.over_limit += 1;
             return None;
         }

@@ -124,10 +124,18 @@ fn p30_scores_fill_only_the_room_that_the_limits_leave() {
         score("s", &[("__name__", "m"), ("a", "2")], 1.0, SCRAPED_AT),
         score("s", &[("__name__", "m"), ("a", "3")], 1.0, SCRAPED_AT),
     ];
-    let room = Room { samples: 1, labels: 3 };
+    let room = Room { samples: 1, labels: 3, ..Room::ENDLESS };
     let families = ScoreFamilies::render(&scores, &page(Syntax::Text, false, b""), room);
     assert_eq!((families.appended, families.over_limit), (1, 2));
     assert!(text_of(&families).contains("a=\"2\""));
+    let check = |room: Room, appended| {
+        let long = [score("s", &[("__name__", "m"), ("longer", "1"), ("x", "four")], 1.0, SCRAPED_AT)];
+        let families = ScoreFamilies::render(&long, &page(Syntax::Text, false, b""), room);
+        assert_eq!((families.appended, families.over_limit), (appended, 1 - appended), "{room:?}");
+    };
+    check(Room { name_bytes: 8, value_bytes: 4, ..Room::ENDLESS }, 1);
+    check(Room { name_bytes: 7, ..Room::ENDLESS }, 0);
+    check(Room { value_bytes: 3, ..Room::ENDLESS }, 0);
 }
 
 #[test]
