@@ -158,8 +158,12 @@ http {{
 }}
 """
 
+# Neither samples nor scores: what scrapers add, and the counts that Sidelong gives of each workload.
+IGNORED = "up,scrape_,scored_series,anomalous_series"
+
 SIDELONG = """# Written by the benchmark rig.
 {door}
+server: {{ listen: 127.0.0.1:{port}, admin_listen: 127.0.0.1:{admin} }}
 limits: {{ max_series: 2000000 }}
 {rules}
 """
@@ -212,11 +216,8 @@ class Peers:
             return cmd + ([f"-promscrape.config={d}/scrape.yml"] if scrape else [])
         if name.startswith("sidelong"):
             with open(f"{d}/sidelong.yml", "w") as f:
-                f.write(self.sidelong(name, sink, upstream))
-            self.admin = free_port()
-            return [a.sidelong, "run", f"--config={d}/sidelong.yml",
-                    f"--web.listen-address=127.0.0.1:{port}",
-                    f"--web.admin-listen-address=127.0.0.1:{self.admin}"]
+                f.write(self.sidelong(name, port, sink, upstream))
+            return [a.sidelong, "run", f"--config={d}/sidelong.yml"]
         if name == "prometheus":
             with open(f"{d}/prom.yml", "w") as f:
                 f.write(PROM.format(sink=sink, jobs=jobs(scrape), interval=f"{a.interval}s"))
@@ -226,14 +227,16 @@ class Peers:
         raise SystemExit(f"unknown peer {name}")
 
 
-    def sidelong(self, name, sink, upstream):
+    def sidelong(self, name, port, sink, upstream):
         """Its configuration: a gateway before the sink, or a proxy before the exporter's targets."""
         door = f"downstream: {{ url: 'http://{sink}/api/v1/write' }}"
         if upstream:
             door = "scrape:\n  targets:\n" + "".join(
-                f"    - {{ name: t{n}, url: 'http://{upstream}/t/{n}/metrics' }}\n"
+                f"    - {{ name: t{n}, url: 'http://{upstream}/t/{n}/metrics', scrape_interval: "
+                f"{self.a.interval}s, scrape_timeout: {self.a.interval}s }}\n"
                 for n in range(self.a.targets))
-        return SIDELONG.format(door=door, rules="" if name.endswith("-none") else SCORED)
+        self.admin = free_port()
+        return SIDELONG.format(door=door, port=port, admin=self.admin, rules="" if name.endswith("-none") else SCORED)
 
 
 class Run:
@@ -246,8 +249,8 @@ class Run:
         self.sink_port, self.port = free_port(), free_port()
         self.sink_url = f"http://127.0.0.1:{self.sink_port}"
         self.peer = None
-        self.sink = start([a.rwbench, "sink", "--port", str(self.sink_port), "--mode", sink_mode],
-                          self.log)
+        self.sink = start([a.rwbench, "sink", "--port", str(self.sink_port), "--mode", sink_mode,
+                           "--ignore-prefixes", IGNORED], self.log)
         wait_port(self.sink_port, self.sink)
         sink = f"127.0.0.1:{self.sink_port}"
         if name == "direct":
@@ -486,7 +489,8 @@ def scrape_once(a, scraper, proxy):
     try:
         sp, ep, pp, qp = (free_port() for _ in range(4))
         sink, exporter = f"127.0.0.1:{sp}", f"127.0.0.1:{ep}"
-        ps.append(start([a.rwbench, "sink", "--port", str(sp), "--mode", "count"], log))
+        ps.append(start([a.rwbench, "sink", "--port", str(sp), "--mode", "count",
+                         "--ignore-prefixes", IGNORED], log))
         ps.append(start([a.rwbench, "exporter", "--port", str(ep), "--targets", str(a.targets),
                          "--samples", str(a.page_samples)] + (["--gzip"] if a.gzip else []), log))
         wait_port(sp, ps[0])

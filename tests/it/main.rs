@@ -8,7 +8,9 @@
 #[macro_use]
 mod harness;
 mod cli;
+mod e2e;
 mod exposition;
+mod faults;
 mod house;
 mod parts;
 mod simulate;

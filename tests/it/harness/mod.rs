@@ -3,6 +3,9 @@
 
 #[macro_use]
 pub(crate) mod tools;
+pub(crate) mod cpu;
+pub(crate) mod dns;
+pub(crate) mod examples;
 pub(crate) mod fault;
 pub(crate) mod http;
 pub(crate) mod netns;
@@ -11,6 +14,7 @@ pub(crate) mod prometheus;
 pub(crate) mod remote_write;
 pub(crate) mod scratch;
 pub(crate) mod scripted;
+pub(crate) mod sidelong;
 
 use std::future::Future;
 use std::net::TcpListener;

@@ -42,6 +42,16 @@ impl Network {
         command
     }
 
+    /// Names on the far side are looked up at `server` from now on, by the convention of `ip netns exec`.
+    pub(crate) fn resolve_by(&self, server: &str) {
+        std::fs::create_dir_all(self.etc()).unwrap();
+        std::fs::write(self.etc().join("resolv.conf"), format!("nameserver {server}\n")).unwrap();
+    }
+
+    fn etc(&self) -> PathBuf {
+        Path::new("/etc/netns").join(&self.namespace)
+    }
+
     /// Takes the link down or up: nothing passes, and nobody is told.
     pub(crate) fn link(&self, state: &str) {
         run(Command::new("ip").args(["-n", &self.namespace, "link", "set", &self.end("b"), state]));
@@ -83,6 +93,7 @@ impl Network {
 impl Drop for Network {
     fn drop(&mut self) {
         // The near end goes with the far one.
+        let _none = std::fs::remove_dir_all(self.etc());
         let _gone = Command::new("ip").args(["netns", "del", &self.namespace]).status();
     }
 }

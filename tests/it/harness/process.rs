@@ -61,6 +61,10 @@ impl Process {
         kill_process_group(self.pid(), signal).unwrap();
     }
 
+    pub(crate) fn running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let name = self.name.clone();

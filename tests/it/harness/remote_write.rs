@@ -15,6 +15,19 @@ pub(crate) struct Point {
     pub(crate) bits: u64,
 }
 
+/// What Sidelong adds, by its default names.
+const INJECTED: [&str; 6] =
+    ["anomaly_score", "yhat", "yhat_lower", "yhat_upper", "anomalous_series", "scored_series"];
+
+// === impl Point ===
+
+impl Point {
+    /// Whether Sidelong has added it.
+    pub(crate) fn is_injected(&self) -> bool {
+        INJECTED.contains(&&*self.labels["__name__"])
+    }
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub(crate) struct Label {
     #[prost(string, tag = "1")]

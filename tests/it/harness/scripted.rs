@@ -4,7 +4,7 @@
 
 use super::eventually;
 use bytes::Bytes;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -83,7 +83,15 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// Starts one on a port of the kernel's choice.
     pub(crate) async fn start(script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(Ipv4Addr::LOCALHOST.into(), script).await
+    }
+
+    /// The same on another address of this machine.
+    pub(crate) async fn start_on(
+        address: IpAddr,
+        script: impl Fn(&Recorded) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(State {
             script: Mutex::new(Arc::new(script)),
@@ -111,6 +119,11 @@ impl Scripted {
     /// All requests so far, in the order in which they were read.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.state.requests.lock().unwrap().clone()
+    }
+
+    /// Forgets the requests so far.
+    pub(crate) fn forget(&self) {
+        self.state.requests.lock().unwrap().clear();
     }
 
     /// Waits until there are `count` requests for which `wanted` holds, and gives those.
@@ -170,6 +183,14 @@ impl Reply {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         if let Self::Answer(answer) = &mut self {
             answer.headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// With another status.
+    pub(crate) fn coded(mut self, status: u16) -> Self {
+        if let Self::Answer(answer) = &mut self {
+            answer.status = status;
         }
         self
     }

@@ -51,6 +51,11 @@ pub(crate) fn find(tool: Tool) -> Option<PathBuf> {
     program.exists().then_some(program)
 }
 
+/// Notes that this test is skipped for something that is no tool.
+pub(crate) fn skip(why: &str) {
+    note("skipped", why);
+}
+
 // === impl Tool ===
 
 impl Tool {

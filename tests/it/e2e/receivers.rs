@@ -1,0 +1,124 @@
+//! What receivers make of a request as a whole: its tenant, its credentials, its first series.
+
+use super::scores_of;
+use crate::harness::http;
+use crate::harness::remote_write::{HEADERS_V1, Point, body_v1, series};
+use crate::harness::scratch::Scratch;
+use crate::harness::scripted::{Recorded, Reply, Scripted};
+use crate::harness::sidelong::Sidelong;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Samples until the detector speaks, and a jump it cannot miss.
+const CALM: i64 = 60;
+
+fn start_time() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    now - 1_000 * (CALM + 60)
+}
+
+fn config(downstream: &Scripted) -> String {
+    format!(
+        "downstream: {{url: '{}'}}\nrules: [{{match: '{{__name__!=\"\"}}'}}]\n",
+        downstream.url("/api/v1/write")
+    )
+}
+
+fn scores(requests: &[Recorded]) -> Vec<&Recorded> {
+    requests.iter().filter(|r| holds_scores(r)).collect()
+}
+
+/// Scores travel in requests of their own: no request holds both.
+fn holds_scores(request: &Recorded) -> bool {
+    let points = request.points();
+    let injected = points.iter().filter(|p| p.is_injected()).count();
+    assert!(injected == 0 || injected == points.len(), "a request of samples and scores");
+    injected > 0
+}
+
+/// Sends `value(n)` as sample n of `level` for n below `count`, one a request, in `headers`' tenant.
+async fn send(sidelong: &Sidelong, tenant: &str, labels: &[(&str, &str)], at: i64, value: f64) {
+    let headers: Vec<_> = HEADERS_V1.iter().copied().chain([("x-scope-orgid", tenant)]).collect();
+    let body = body_v1(vec![series(labels, &[(at, value)])]);
+    let answer = http::post(&sidelong.url("/api/v1/write"), &headers, body).await.unwrap();
+    assert_eq!(answer.status, 204, "{}", answer.text());
+}
+
+/// A value of no interest, yet not without noise.
+fn calm(n: i64) -> f64 {
+    10.0 + ((n * 7919) % 13) as f64 / 13.0
+}
+
+#[tokio::test]
+async fn two_tenants_of_equal_labels_are_two_series() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let sidelong = Sidelong::start(&scratch, &config(&downstream)).await;
+    let labels = [("__name__", "level"), ("job", "it")];
+    let start = start_time();
+    for n in 0..CALM {
+        for tenant in ["ant", "bee"] {
+            send(&sidelong, tenant, &labels, start + n * 1_000, calm(n)).await;
+        }
+    }
+    let jump = start + CALM * 1_000;
+    send(&sidelong, "ant", &labels, jump, 1e6).await;
+    send(&sidelong, "bee", &labels, jump, calm(CALM)).await;
+    let of = |tenant: &str, requests: &[Recorded]| -> Vec<Point> {
+        let own = |r: &&&Recorded| r.header("x-scope-orgid") == tenant;
+        scores(requests).iter().filter(own).flat_map(|r| r.points()).collect()
+    };
+    let both = async || {
+        let requests = downstream.requests();
+        let (ant, bee) =
+            (scores_of(&of("ant", &requests), "level"), scores_of(&of("bee", &requests), "level"));
+        (ant.contains_key(&jump) && bee.contains_key(&jump)).then_some((ant, bee))
+    };
+    let (ant, bee) = crate::harness::eventually("both tenants' last score", both).await;
+    assert!(ant[&jump] > 1.0 && bee[&jump] < 1.0, "ant {}, bee {}", ant[&jump], bee[&jump]);
+    assert_eq!(ant.len(), bee.len());
+    for request in scores(&downstream.requests()) {
+        assert!(matches!(request.header("x-scope-orgid"), "ant" | "bee"));
+    }
+}
+
+/// Mimir's and Thanos' HA tracker elects one replica and judges a request by its first series.
+#[tokio::test]
+async fn a_score_request_holds_one_replica_of_a_pair() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::start(|r| match replica_of_first(r) {
+        "r1" => Reply::status(204),
+        // Not the elected one: taken and thrown away.
+        _ => Reply::status(202),
+    })
+    .await;
+    let sidelong = Sidelong::start(&scratch, &config(&downstream)).await;
+    let start = start_time();
+    for n in 0..CALM {
+        for replica in ["r1", "r2"] {
+            let labels = [("__name__", "level"), ("__replica__", replica), ("cluster", "c")];
+            let headers = HEADERS_V1;
+            let body = body_v1(vec![series(&labels, &[(start + n * 1_000, calm(n))])]);
+            let answer = http::post(&sidelong.url("/api/v1/write"), headers, body).await.unwrap();
+            assert_eq!(answer.status, if replica == "r1" { 204 } else { 202 });
+        }
+    }
+    let last = start + (CALM - 1) * 1_000;
+    downstream
+        .received(1, "the elected replica's last score", |r| {
+            holds_scores(r) && scores_of(&r.points(), "level").contains_key(&last)
+        })
+        .await;
+    for request in scores(&downstream.requests()) {
+        let mut replicas: Vec<_> =
+            request.points().iter().filter_map(|p| p.labels.get("__replica__").cloned()).collect();
+        replicas.dedup();
+        assert!(replicas.len() <= 1, "{replicas:?} in one request");
+    }
+}
+
+fn replica_of_first(request: &Recorded) -> &'static str {
+    match request.points().first().and_then(|p| p.labels.get("__replica__")).map(String::as_str) {
+        Some("r1") => "r1",
+        _ => "r2",
+    }
+}

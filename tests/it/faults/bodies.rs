@@ -1,0 +1,168 @@
+//! F-11 to F-13: bodies that lie, bodies that are broken, bodies that no sender means.
+
+use super::{gateway, one, push};
+use crate::harness::http::{self, Answer};
+use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, body_v1, series};
+use crate::harness::scratch::Scratch;
+use crate::harness::scripted::{Reply, Scripted};
+use crate::harness::sidelong::Sidelong;
+use bytes::Bytes;
+use std::process::Command;
+
+/// The header of a snappy block: its decoded length.
+fn declares(length: u32) -> Vec<u8> {
+    let (mut rest, mut out) = (length, Vec::new());
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+    out
+}
+
+fn snappy(raw: &[u8]) -> Bytes {
+    snap::raw::Encoder::new().compress_vec(raw).unwrap().into()
+}
+
+/// So many series without a label or a sample: two bytes each, thirty times that when decoded plainly.
+fn empty_series(count: usize) -> Bytes {
+    snappy(&[0x0a, 0x00].repeat(count))
+}
+
+/// Its address space is bounded, so that memory asked for and never touched counts too (safety finding 2).
+async fn bounded(scratch: &Scratch, config: &str) -> Sidelong {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""]);
+    Sidelong::start_by(scratch, config, shell).await
+}
+
+fn bombs() -> Vec<(&'static str, Bytes)> {
+    let mut lie = declares(2_704_094_487);
+    lie.resize(47, 0);
+    vec![
+        ("a short body that declares 2.7 GB", lie.into()),
+        ("a header alone that declares 4 GB", declares(u32::MAX).into()),
+        ("40 MiB of zeros, a twentieth on the wire", snappy(&vec![0; 40 << 20])),
+        ("nothing", Bytes::new()),
+        ("no snappy", Bytes::from_static(b"\xff\xff\xff\xff\xff\xff\xff\xff")),
+    ]
+}
+
+#[tokio::test]
+async fn f11_bombs_are_4xx_within_a_bounded_address_space() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let sidelong = bounded(&scratch, &gateway(&downstream, "")).await;
+    for (what, body) in bombs() {
+        for headers in [HEADERS_V1, HEADERS_V2] {
+            let answer = http::post(&sidelong.url("/api/v1/write"), headers, body.clone()).await.unwrap();
+            assert!((400..500).contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
+        }
+        assert_eq!(push(&sidelong, one("after")).await.status, 204, "after {what}");
+    }
+}
+
+#[tokio::test]
+async fn f11_more_elements_than_we_decode_pass_all_the_same() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let sidelong = bounded(&scratch, &gateway(&downstream, "")).await;
+    let body = empty_series(1 << 20);
+    assert_eq!(push(&sidelong, body.clone()).await.status, 204);
+    assert_eq!(downstream.requests()[0].body, body);
+}
+
+/// The downstream is a strict one: it takes exactly what was sent and nothing else.
+async fn forwarded_or_refused(sidelong: &Sidelong, downstream: &Scripted, body: Bytes) {
+    let before = downstream.requests().len();
+    let answer: Answer = push(sidelong, body.clone()).await;
+    let new = downstream.requests().split_off(before);
+    if (400..500).contains(&answer.status) && new.is_empty() {
+        return;
+    }
+    let [forwarded] = &*new else { panic!("{} requests for one, answer {}", new.len(), answer.status) };
+    assert_eq!((answer.status, &forwarded.body), (202, &body), "changed on the way");
+}
+
+/// F-12's downstream does not decode: what it is sent is broken. A status of its own tells its answers.
+async fn taker() -> Scripted {
+    Scripted::start(|_| Reply::status(202)).await
+}
+
+#[tokio::test]
+async fn f12_a_body_cut_at_any_byte_is_forwarded_as_it_is_or_refused() {
+    let scratch = Scratch::new();
+    let downstream = taker().await;
+    let sidelong = Sidelong::start(&scratch, &gateway_unscored(&downstream)).await;
+    let body = mixed();
+    for end in 0..body.len() {
+        forwarded_or_refused(&sidelong, &downstream, body.slice(..end)).await;
+    }
+}
+
+#[tokio::test]
+async fn f12_a_body_with_any_bit_flipped_is_forwarded_as_it_is_or_refused() {
+    let scratch = Scratch::new();
+    let downstream = taker().await;
+    let sidelong = Sidelong::start(&scratch, &gateway_unscored(&downstream)).await;
+    let body = mixed();
+    for bit in 0..body.len() * 8 {
+        let mut flipped = body.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        forwarded_or_refused(&sidelong, &downstream, flipped.into()).await;
+    }
+}
+
+/// Scores would mix with the requests that are counted; decoding happens all the same.
+fn gateway_unscored(downstream: &Scripted) -> String {
+    let url = downstream.url("/api/v1/write");
+    format!("downstream: {{url: '{url}'}}\nrules: [{{match: no_such_series}}]\n")
+}
+
+fn mixed() -> Bytes {
+    let labels = [("__name__", "level"), ("instance", "127.0.0.1:9100"), ("job", "it")];
+    let other = [("__name__", "other_total"), ("job", "it")];
+    body_v1(vec![series(&labels, &[(1, 1.0), (2, f64::NAN)]), series(&other, &[(1, 3.5)])])
+}
+
+#[tokio::test]
+async fn f13_what_no_sender_means_passes_and_is_counted() {
+    let scratch = Scratch::new();
+    let downstream = taker().await;
+    let sidelong = Sidelong::start(&scratch, &gateway_unscored(&downstream)).await;
+    let many: Vec<_> = (0..10_000).map(|n| format!("label_{n:05}")).collect();
+    let mut labels = vec![("__name__", "wide")];
+    labels.extend(many.iter().map(|name| (&**name, "x")));
+    let long = "x".repeat(1 << 20);
+    let bodies = [
+        ("10,000 labels", body_v1(vec![series(&labels, &[(1, 1.0)])])),
+        ("a label of 1 MiB", body_v1(vec![series(&[("__name__", "long"), ("l", &long)], &[(1, 1.0)])])),
+        (
+            "NUL and escapes",
+            body_v1(vec![series(&[("__name__", "a\0b"), ("l", "\x1b[31mred\n")], &[(1, 1.0)])]),
+        ),
+        (
+            "text that is not UTF-8",
+            snappy(&[&[0x0a, 0x0a, 0x0a, 0x08, 0x0a, 0x02][..], b"ab", &[0x12, 0x02, 0xff, 0xfe]].concat()),
+        ),
+        ("a depth of 10,000", snappy(&nested(10_000))),
+    ];
+    for (what, body) in bodies {
+        forwarded_or_refused(&sidelong, &downstream, body).await;
+        assert_eq!(push(&sidelong, one("after")).await.status, 202, "after {what}");
+    }
+    let log = sidelong.process.log();
+    assert!(!log.contains('\x1b') && !log.contains('\0'), "control characters reach no log");
+}
+
+/// Messages within messages, as far as their lengths allow.
+fn nested(depth: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    for _ in 0..depth {
+        let mut outer = vec![0x0a];
+        outer.extend(declares(body.len() as u32));
+        outer.extend(&body);
+        body = outer;
+    }
+    body
+}

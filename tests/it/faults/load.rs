@@ -1,0 +1,72 @@
+//! F-14, F-15 and F-23: more series than are kept, a process that stood still, a processor that is not there.
+
+use super::{gateway, is_scores, now, one, push};
+use crate::harness::cpu::CpuBound;
+use crate::harness::http;
+use crate::harness::remote_write::{body_v1, named, series};
+use crate::harness::scratch::Scratch;
+use crate::harness::scripted::{Recorded, Scripted};
+use crate::harness::sidelong::Sidelong;
+use rustix::process::Signal;
+
+/// A request of `count` series that were never seen before.
+fn churn(from: usize, count: usize) -> bytes::Bytes {
+    let pod = |n: usize| format!("pod-{n}");
+    let one = |n: usize| series(&[("__name__", "level"), ("pod", &pod(n))], &[(now(), n as f64)]);
+    body_v1((from..from + count).map(one).collect())
+}
+
+fn peak_mib(sidelong: &Sidelong) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", sidelong.process.id())).unwrap();
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
+}
+
+#[tokio::test]
+async fn f14_churn_is_bounded_in_memory() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let config = gateway(&downstream, "") + "limits: {max_series: 10000}\n";
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    for n in 0..100 {
+        assert_eq!(push(&sidelong, churn(n * 2_000, 2_000)).await.status, 204);
+        // The oracle's own memory is not the thing tested.
+        downstream.forget();
+    }
+    assert!(peak_mib(&sidelong) < 200, "{} MiB", peak_mib(&sidelong));
+}
+
+#[tokio::test]
+async fn f15_a_stopped_process_goes_on_where_it_was() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let sidelong = Sidelong::start(&scratch, &gateway(&downstream, "")).await;
+    assert_eq!(push(&sidelong, one("before")).await.status, 204);
+    sidelong.process.signal(Signal::STOP);
+    let body = one("during");
+    let waiting = push(&sidelong, body.clone());
+    let waking = async {
+        tokio::task::yield_now().await;
+        sidelong.process.signal(Signal::CONT);
+    };
+    let (answer, ()) = tokio::join!(waiting, waking);
+    assert_eq!(answer.status, 204);
+    let during = |r: &Recorded| !is_scores(r) && !named(&r.points(), "during").is_empty();
+    assert_eq!(downstream.received(1, "the sample of meanwhile", during).await[0].body, body);
+}
+
+/// A twentieth of a processor: scoring may fall behind, forwarding and liveness may not.
+#[tokio::test]
+async fn f23_with_no_time_to_score_samples_pass() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let sidelong = Sidelong::start(&scratch, &gateway(&downstream, "")).await;
+    let Some(_bound) = CpuBound::new(sidelong.process.id(), 5) else { return };
+    for n in 0..20 {
+        let body = churn(n * 500, 500);
+        assert_eq!(push(&sidelong, body.clone()).await.status, 204);
+        let sample = |r: &Recorded| r.body == body;
+        assert_eq!(downstream.requests().iter().filter(|r| sample(r)).count(), 1);
+    }
+    assert_eq!(http::get(&sidelong.url("/-/healthy")).await.unwrap().status, 200);
+}
