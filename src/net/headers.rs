@@ -1,9 +1,15 @@
 //! Header hygiene that both directions of a proxy owe (protocol H5, safety B-16).
 
 use http::header::{
-    CONNECTION, HeaderMap, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
+    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
+
+/// The instances of Sidelong that a request has passed, so that one that comes back is seen (F-37).
+pub const HOP: HeaderName = HeaderName::from_static("sidelong-hop");
+
+/// Instances that one request may pass before it is taken for a loop.
+const MAX_HOPS: usize = 8;
 
 /// Headers that speak of one connection and never pass a proxy (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -30,6 +36,12 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+/// Whether a request has passed `instance` already, or too many instances at all.
+pub fn is_loop(headers: &HeaderMap, instance: &HeaderValue) -> bool {
+    let hops = || headers.get_all(HOP).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
+    hops().count() >= MAX_HOPS || hops().any(|hop| hop.trim_ascii() == instance.as_bytes())
+}
+
 /// The header names that `Connection` lists, `close` and `keep-alive` among them.
 ///
 /// Empty, and free of allocation, where there is no `Connection` header.
@@ -44,8 +56,6 @@ fn named_in_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn stripped(headers: &[(&'static str, &'static str)]) -> Vec<String> {

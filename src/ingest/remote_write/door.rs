@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -18,6 +18,7 @@ use crate::config::sections::Limits;
 use crate::forward::{Answer, Downstream, Version};
 use crate::ingest::Desk;
 use crate::net::body::{MinRate, read_body};
+use crate::net::headers::{HOP, is_loop};
 use crate::wire::compression::{CompressionError, declared_snappy_len};
 use crate::wire::remote_write::receive::Written;
 
@@ -49,6 +50,8 @@ struct Shared {
     parts: PushDoorParts,
     rate: MinRate,
     seats: Semaphore,
+    /// A name that no other instance has, by which a request that comes back is known (F-37).
+    instance: HeaderValue,
     /// Desks of requests that are received here, in loop-back mode.
     desks: Mutex<Vec<Desk>>,
 }
@@ -63,7 +66,8 @@ impl PushDoor {
             bytes_per_second: parts.limits.min_body_rate.as_bytes(),
         };
         let seats = Semaphore::new(parts.limits.max_requests_in_flight as usize);
-        Self { shared: Arc::new(Shared { parts, rate, seats, desks: Mutex::default() }) }
+        let instance = HeaderValue::from(rand::random::<u64>());
+        Self { shared: Arc::new(Shared { parts, rate, seats, instance, desks: Mutex::default() }) }
     }
 
     /// Whether requests for `path` belong here.
@@ -99,6 +103,9 @@ impl Shared {
             return Err(Refusal::Method);
         }
         let version = Version::of(&head.headers)?; // before the body is looked at (R4)
+        if is_loop(&head.headers, &self.instance) {
+            return Err(Refusal::Loop);
+        }
         let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
         let limits = &self.parts.limits;
         let body = read_body(body, limits.max_body_size.as_bytes(), self.rate).await?;
@@ -140,9 +147,10 @@ impl Shared {
     async fn forward(
         &self,
         downstream: &Downstream,
-        headers: HeaderMap,
+        mut headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer, Refusal> {
+        headers.append(HOP, self.instance.clone());
         if !self.parts.metrics.is_hashed() {
             return Ok(downstream.forward(headers, body).await?);
         }

@@ -27,6 +27,8 @@ pub(super) enum Refusal {
     Content(String),
     #[error("as many requests are being handled as are allowed (limits.max_requests_in_flight); retry later")]
     Busy,
+    #[error("the request has passed this instance already, or too many others; see downstream.url")]
+    Loop,
     #[error("the downstream gave no answer: {}", .0.chain())]
     Downstream(#[from] DownstreamError),
 }
@@ -43,6 +45,7 @@ impl Refusal {
             Self::Body(BodyError::TooLarge { .. }) | Self::Length(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) | Self::Snappy(_) | Self::Content(_) => StatusCode::BAD_REQUEST,
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Downstream(error) => error.status(),
         }

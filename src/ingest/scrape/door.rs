@@ -22,7 +22,7 @@ use super::address::{Endpoint, Refusal, Resolver, SystemResolver};
 use super::body::{Scrape, ScrapeBody, Way};
 use super::eof::EofHold;
 use super::error::ScrapeError;
-use super::head::{Coding, Times, forget_exact_bytes, format_of, is_loop, upstream_headers};
+use super::head::{Coding, Times, forget_exact_bytes, format_of, upstream_headers};
 use super::metrics::{Outcome, ScrapeMetrics, Unscored};
 use super::reader::{PageReader, Unzip};
 use super::scorer::{PagePool, PageScorer};
@@ -32,7 +32,7 @@ use super::tunnel::{self, Tunnel};
 use crate::config::sections as config;
 use crate::net::body::BoxBody;
 use crate::net::client::{ClientError, ClientLimits, ClientMetrics, HttpClient, ResponseBody};
-use crate::net::headers::strip_hop_by_hop;
+use crate::net::headers::{is_loop, strip_hop_by_hop};
 use crate::wire::exposition::{Format, Syntax};
 
 /// The pull door. A clone is the same door.

@@ -7,16 +7,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::net::headers::strip_hop_by_hop;
+use crate::net::headers::{HOP, strip_hop_by_hop};
 use crate::wire::exposition::{Format, Syntax, accepts_gzip, preferred};
 
 /// How long the scraper waits, in seconds (P1).
 pub(super) const SCRAPE_TIMEOUT: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
-/// The instances that a request has passed, so that one that comes back is seen (F-37).
-pub(super) const HOP: HeaderName = HeaderName::from_static("sidelong-hop");
 
-/// Instances that one request may pass before it is taken for a loop.
-const MAX_HOPS: usize = 8;
 /// The part of the scraper's time that is left for everything after the upstream.
 const MARGIN_PART: u32 = 10;
 /// The most time that is left so.
@@ -89,12 +85,6 @@ pub(super) fn upstream_headers(
     headers
 }
 
-/// Whether a request has passed `instance` already, or too many instances at all.
-pub(super) fn is_loop(headers: &HeaderMap, instance: &HeaderValue) -> bool {
-    let hops = || headers.get_all(HOP).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
-    hops().count() >= MAX_HOPS || hops().any(|hop| hop.trim_ascii() == instance.as_bytes())
-}
-
 /// The format and coding of an answer; no format if its page passes unscored.
 pub(super) fn format_of(headers: &HeaderMap) -> (Option<Format>, Coding) {
     let format = headers.get(CONTENT_TYPE).and_then(|value| Format::from_content_type(value.to_str().ok()?));
@@ -125,6 +115,7 @@ fn encoding_to_ask(scraper: &HeaderMap) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::net::headers::is_loop;
 
     fn map(headers: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
