@@ -25,10 +25,13 @@ pub struct Workload {
 /// All workloads, by scope and labels, up to a limit.
 #[derive(Debug)]
 pub struct Workloads {
-    known: DashMap<(u32, Box<[Box<str>]>), Arc<Workload>, foldhash::fast::RandomState>,
+    known: DashMap<Key, Arc<Workload>, foldhash::fast::RandomState>,
     names: Vec<String>,
     limit: usize,
 }
+
+/// The number of the scope, and the values of the workload labels.
+type Key = (u32, Box<[Box<str>]>);
 
 // === impl Workload ===
 

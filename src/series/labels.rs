@@ -1,6 +1,6 @@
 //! Label pairs, held once however many series carry them.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashTable;
@@ -149,9 +149,7 @@ impl SeriesLabels {
 impl Interner {
     /// The one living pair with this name and value.
     pub fn pair(&self, name: &str, value: &str) -> Arc<Pair> {
-        let mut hasher = self.hasher.build_hasher();
-        (name, value).hash(&mut hasher);
-        let hash = hasher.finish();
+        let hash = self.hasher.hash_one((name, value));
         // Dropping the last hold on a pair takes the lock, so what the search upgrades outlives the guard.
         let mut upgraded = Vec::new();
         let mut held = self.held.lock();

@@ -2,11 +2,11 @@
 //!
 //! A connection passes these stages:
 //!
-//! - [`accept`]: the cap on connections (the longest-idle is closed first), file descriptors, `TCP_NODELAY`;
+//! - `accept`: the cap on connections (the longest-idle is closed first), file descriptors, `TCP_NODELAY`;
 //! - TLS, where the web configuration asks for it;
-//! - [`io`]: bytes are counted, so that [`connections`] knows what each connection waits for;
-//! - [`head`]: what hyper would let pass is looked at byte by byte (request smuggling);
-//! - [`gate`]: size of the head, form of the path, authentication; then the door's own service.
+//! - `io`: bytes are counted, so that `connections` knows what each connection waits for;
+//! - `head`: what hyper would let pass is looked at byte by byte (request smuggling);
+//! - `gate`: size of the head, form of the path, authentication; then the door's own service.
 //!
 //! HTTP/2 is not offered: Prometheus and vmagent push and scrape over HTTP/1.1 just as well.
 
