@@ -33,7 +33,7 @@ help: ## print this manual
 #? series. Rust (by rustup), Go, Python 3, gcc and make are all that has to be there; every goal sets up the rest.
 #?
 #? make demo      builds the core and shows it at work on synthetic metrics with labelled anomalies, scored live in the
-#?                terminal. Needs no server. DEMO='--speed 60 …' passes options on.
+#?                terminal. Needs no server. DEMO='--duration 30s' passes options on.
 #? make test      installs the real parts (Prometheus 3 and 2, vmagent, node_exporter, nginx), builds, and runs every
 #?                test, end to end among them. TEST=name runs those whose name holds it. A part that cannot be had
 #?                here is a skip, counted at the end, never a pass.
@@ -88,4 +88,5 @@ fuzz:
 .PHONY: generate
 generate:
 	cargo run --quiet -p xtask -- generate
+	cargo run --quiet -- config-reference docs/configuration.md
 	cargo run --quiet -- config-reference docs/configuration.md

@@ -130,6 +130,37 @@ async fn f2_a_restart_of_the_downstream_loses_and_doubles_nothing() {
     scraped(gone_at + 4).await;
     let behind = Prometheus::start_at(&scratch, &prometheus, "behind", "", port).await;
     scraped(gone_at + 8).await;
+    ends_equal(&direct, &behind, &mut sender).await;
+}
+
+/// B-2: it is killed in the middle, and comes back without a memory.
+#[tokio::test]
+async fn b2_a_killed_sidelong_loses_and_doubles_nothing() {
+    let prometheus = tool!(Prometheus);
+    let scratch = Scratch::new();
+    let (target, scrapes) = changing_target().await;
+    let scraped = async |n| {
+        let more = async || (scrapes.load(Ordering::Relaxed) >= n).then_some(());
+        eventually(&format!("{n} scrapes"), more).await;
+    };
+    let direct = Prometheus::start(&scratch, &prometheus, "direct", "").await;
+    let behind = Prometheus::start(&scratch, &prometheus, "behind", "").await;
+    let config = format!("downstream: {{url: '{}'}}\n{RULES}", behind.write_url());
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let address = sidelong.address.clone();
+    let sender_config = sender_config(&target, &direct.write_url(), &sidelong, "prometheus.WriteRequest");
+    let mut sender = Prometheus::start(&scratch, &prometheus, "sender", &sender_config).await;
+    behind.answers("anomaly_score").await;
+    drop(sidelong); // SIGKILL
+    let gone_at = scrapes.load(Ordering::Relaxed);
+    scraped(gone_at + 4).await;
+    let _sidelong = Sidelong::start_at(&scratch, &config, &address).await;
+    scraped(gone_at + 8).await;
+    ends_equal(&direct, &behind, &mut sender).await;
+}
+
+/// Once the sender has caught up and ended, `behind` has what `direct` has, each sample once.
+async fn ends_equal(direct: &Prometheus, behind: &Prometheus, sender: &mut Prometheus) {
     // Not before the sender has caught up: at its end it waits only so long.
     let newest = direct.stored("level").await.into_iter().map(|p| p.timestamp).max();
     eventually("the sender has caught up", async || {
