@@ -1,6 +1,7 @@
 //! End to end: Sidelong among the real parts it works with, each wiring started from the files of `examples/`.
 
 mod equality;
+mod operations;
 mod receivers;
 mod truth;
 mod wirings;
