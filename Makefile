@@ -71,7 +71,7 @@ check:
 	@$(TOOLS)/install shellcheck cargo-deny
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 	@$(TOOLS)/checks
 
 .PHONY: bench
