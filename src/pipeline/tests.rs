@@ -1,1 +1,421 @@
+//! The corridor, driven as the doors drive it, with label sets in place of wire bytes.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Limits, Pipeline, Reason, Settings, Tally, Visit};
+use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan, is_stale_marker, stale_marker};
+use crate::detect::{Broken, Detector};
+use crate::inject::{Names, ScoreSample, Workloads};
+use crate::model::{Model, ModelSlot};
+use crate::rules::{OutputNames, RawRule, RuleSet};
+use crate::series::{Cursor, Scope, ScopeName, Scopes, Spelling, Table};
+
+type Labels = Vec<(&'static str, String)>;
+
+/// A corridor, one tenant in it, and what the tenant's sender remembers.
+struct House {
+    slot: ModelSlot,
+    pipeline: Pipeline,
+    scope: Arc<Scope>,
+    cursor: Cursor,
+    out: Vec<ScoreSample>,
+}
+
+/// Label sets by their place.
+struct Source(Vec<Labels>);
+
+const MINUTE: i64 = 60_000;
+const START: i64 = 1_700_000_000_000;
+
+// === impl House ===
+
+impl House {
+    fn new(rules: &str) -> Self {
+        Self::with(rules, Limits::default())
+    }
+
+    fn with(rules: &str, limits: Limits) -> Self {
+        let slot = ModelSlot::new(Model::builtin());
+        let table = Table::default();
+        let settings = settings(rules, limits, &table);
+        let workloads = Workloads::new(vec!["job".into()], 100);
+        let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(10, 7), workloads, table);
+        let scope = pipeline.scopes().get(&ScopeName::Tenant("".into())).expect("room for a tenant");
+        Self { slot, pipeline, scope, cursor: Cursor::default(), out: Vec::new() }
+    }
+
+    fn configure(&self, rules: &str) {
+        self.pipeline.configure(settings(rules, Limits::default(), self.pipeline.series()));
+    }
+
+    /// Lets `series` through as one batch; what it emits is in `out` afterwards.
+    fn push(&mut self, series: &[(Labels, Sample)]) -> Tally {
+        self.visit(series, true)
+    }
+
+    fn visit(&mut self, series: &[(Labels, Sample)], teach: bool) -> Tally {
+        let mut batch = Batch::default();
+        for (at, (labels, sample)) in series.iter().enumerate() {
+            let at = at as u32;
+            let key = Key::of(format!("{labels:?}").as_bytes(), self.scope.seed(Spelling::RemoteWrite1));
+            batch.samples.push(*sample);
+            batch.series.push(SeriesSpan { key, labels: at..at + 1, samples: at..at + 1 });
+        }
+        let source = Source(series.iter().map(|(labels, _)| labels.clone()).collect());
+        let now_ms = series.iter().map(|(_, sample)| sample.timestamp_ms).max().unwrap_or(START);
+        let visit = Visit { scope: &self.scope, batch: &batch, labels: &source, now_ms, teach };
+        self.out.clear();
+        self.pipeline.score(&mut self.cursor, &visit, &mut self.out)
+    }
+
+    /// One sample of the series `up{job="a"}`.
+    fn one(&mut self, timestamp_ms: i64, value: f64) -> Tally {
+        self.push(&[(up("a"), Sample { timestamp_ms, value })])
+    }
+
+    /// Enough ordinary samples for the series to have left its warm-up; returns the next timestamp.
+    fn warm(&mut self) -> i64 {
+        for step in 0..30 {
+            self.one(START + step * MINUTE, 10.0 + (step % 3) as f64);
+        }
+        START + 30 * MINUTE
+    }
+
+    /// Values of the emitted samples called `name`.
+    fn emitted(&self, name: &str) -> Vec<f64> {
+        let named = self.out.iter().filter(|score| score.name.value() == name);
+        named.map(|score| score.sample.value).collect()
+    }
+
+    fn score(&self) -> f64 {
+        let scores = self.emitted("anomaly_score");
+        assert_eq!(scores.len(), 1, "one score");
+        scores[0]
+    }
+}
+
+impl LabelSource for Source {
+    fn for_each_label(&self, labels: &Range<u32>, each: &mut dyn FnMut(&[u8], &[u8])) {
+        for (name, value) in &self.0[labels.start as usize] {
+            each(name.as_bytes(), value.as_bytes());
+        }
+    }
+}
+
+fn settings(rules: &str, limits: Limits, table: &Table) -> Settings {
+    let raw: Vec<RawRule> = serde_saphyr::from_str(rules).expect("rules are YAML");
+    let rules = raw.iter().map(|raw| raw.check().expect("a rule")).collect();
+    let set = RuleSet::compile(Vec::new(), rules, OutputNames::by_templates(["$VAR"])).expect("a rule set");
+    Settings::new(set, Names::new("$VAR", table.interner()).expect("a template"), limits)
+}
+
+fn up(job: &str) -> Labels {
+    vec![("__name__", "up".into()), ("job", job.into())]
+}
+
+fn labels(pairs: &[(&'static str, &str)]) -> Labels {
+    pairs.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+}
+
+fn at(timestamp_ms: i64, value: f64) -> Sample {
+    Sample { timestamp_ms, value }
+}
+
+const EVERYTHING: &str = "[{match: '{__name__=~\".+\"}'}]";
+
+#[test]
+fn a_score_carries_the_labels_and_the_timestamp_of_its_sample() {
+    let mut house = House::new(EVERYTHING);
+    house.one(START, 1.0);
+    let score = &house.out[0];
+    assert_eq!(score.name.value(), "anomaly_score");
+    assert_eq!(score.sample.timestamp_ms, START);
+    let pairs: Vec<_> = score.labels.pairs().iter().map(|pair| (pair.name(), pair.value())).collect();
+    assert_eq!(pairs, [("for", "up"), ("job", "a")]);
+}
+
+#[test]
+fn without_a_rule_nothing_is_scored_and_the_first_matching_rule_decides() {
+    let mut house = House::new("[{match: up, exclude: true}, {match: '{job=\"a\"}'}]");
+    let other = labels(&[("__name__", "down"), ("job", "a")]);
+    let tally = house.push(&[(up("a"), at(START, 1.0)), (other, at(START, 1.0))]);
+    assert_eq!((tally.unselected, tally.scored), (1, 1));
+    let mut none = House::new("[]");
+    assert_eq!(none.one(START, 1.0).scored, 0);
+}
+
+#[test]
+fn own_output_is_never_scored_again() {
+    let mut house = House::new(EVERYTHING);
+    let own = labels(&[("__name__", "anomaly_score"), ("for", "up")]);
+    assert_eq!(house.push(&[(own, at(START, 1.0))]).unselected, 1);
+}
+
+#[test]
+fn warm_up_scores_zero_and_a_jump_behind_it_above_one() {
+    let mut house = House::new(EVERYTHING);
+    house.one(START, 1.0);
+    assert_eq!(house.score(), 0.0);
+    let next = house.warm();
+    house.one(next, 500.0);
+    assert!(house.score() > 1.0);
+}
+
+#[test]
+fn t13_a_retry_is_one_observation_with_the_same_score() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.one(next, 500.0);
+    let first = house.score();
+    for _ in 0..3 {
+        house.one(next, 500.0);
+        assert_eq!(house.score().to_bits(), first.to_bits());
+    }
+    house.one(next + MINUTE, 11.0);
+    let after_retries = house.score();
+    let mut once = House::new(EVERYTHING);
+    once.warm();
+    once.one(next, 500.0);
+    once.one(next + MINUTE, 11.0);
+    assert_eq!(once.score().to_bits(), after_retries.to_bits(), "retries taught nothing");
+}
+
+#[test]
+fn a_remembered_score_survives_a_model_swap() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.one(next, 500.0);
+    let first = house.score();
+    let strict = crate::detect::Seasonal { threshold: 1.0, ..Default::default() };
+    house.slot.swap(Model { detector: Detector::Seasonal(strict), ..Model::builtin() });
+    house.one(next, 500.0);
+    assert_eq!(house.score().to_bits(), first.to_bits());
+}
+
+#[test]
+fn a_sample_that_is_not_newer_teaches_nothing_and_is_counted() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.one(next, 11.0);
+    let other_value = house.one(next, 12.0);
+    assert_eq!(other_value.unscored_for(Reason::Duplicate), 1);
+    assert!(house.out.is_empty());
+    let older = house.one(next - MINUTE, 11.0);
+    assert_eq!(older.unscored_for(Reason::OutOfOrder), 1);
+}
+
+#[test]
+fn r23_a_stale_marker_ends_the_score_series_and_is_not_learned() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.push(&[(up("a"), Sample { timestamp_ms: next, value: stale_marker() })]);
+    let ended: Vec<_> = house.emitted("anomaly_score");
+    assert_eq!(ended.len(), 1);
+    assert!(is_stale_marker(ended[0]));
+    house.push(&[(up("a"), Sample { timestamp_ms: next, value: stale_marker() })]);
+    assert!(is_stale_marker(house.score()), "the retry of a stale marker is one again");
+    house.one(next + MINUTE, 11.0);
+    assert!(house.score() < 1.0, "the series goes on from what it knew");
+}
+
+#[test]
+fn a_nan_or_an_infinite_sample_gets_no_score() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        assert_eq!(house.one(next, value).unscored_for(Reason::NotFinite), 1);
+        assert!(house.out.is_empty());
+    }
+    house.one(next, 11.0);
+    assert!(house.score() < 1.0);
+}
+
+#[test]
+fn t24_a_sample_too_far_ahead_passes_unscored_and_leaves_no_trace() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    let far = next + 3 * 60 * MINUTE;
+    let both = [(up("a"), at(far, 1.0)), (up("b"), at(next, 1.0))];
+    let mut batch = Batch::default();
+    for (place, (labels, sample)) in both.iter().enumerate() {
+        let place = place as u32;
+        let key = Key::of(format!("{labels:?}").as_bytes(), house.scope.seed(Spelling::RemoteWrite1));
+        batch.samples.push(*sample);
+        batch.series.push(SeriesSpan { key, labels: place..place + 1, samples: place..place + 1 });
+    }
+    let source = Source(both.iter().map(|(labels, _)| labels.clone()).collect());
+    let visit = Visit { scope: &house.scope, batch: &batch, labels: &source, now_ms: next, teach: true };
+    let tally = house.pipeline.score(&mut house.cursor, &visit, &mut house.out);
+    assert_eq!((tally.unscored_for(Reason::Future), tally.scored), (1, 1));
+    house.one(next, 11.0);
+    assert_eq!(house.emitted("anomaly_score").len(), 1, "the present is still scored");
+}
+
+#[test]
+fn a_counter_is_scored_by_its_rate_and_a_reset_is_no_anomaly() {
+    let mut house = House::new(EVERYTHING);
+    let total = || labels(&[("__name__", "requests_total"), ("job", "a")]);
+    let mut value = 0.0;
+    for step in 0..60 {
+        value += 600.0 + (step % 5) as f64;
+        house.push(&[(total(), at(START + step * MINUTE, value))]);
+    }
+    house.push(&[(total(), at(START + 60 * MINUTE, 602.0))]);
+    assert!(house.score() < 1.0, "started again from zero at the same rate");
+    house.push(&[(total(), at(START + 61 * MINUTE, 602.0 + 60_000.0))]);
+    assert!(house.score() > 1.0, "a hundred times the rate");
+}
+
+#[test]
+fn p28_every_scrape_of_an_interval_is_scored_against_the_state_before_it() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.one(next, 500.0);
+    let first = house.score();
+    for later in 1..4 {
+        let tally = house.visit(&[(up("a"), at(next + later * 1_000, 500.0))], false);
+        assert_eq!(tally.scored, 0);
+        assert_eq!(house.score().to_bits(), first.to_bits());
+    }
+}
+
+#[test]
+fn emit_above_sends_with_hysteresis_and_ends_with_a_stale_marker() {
+    let mut house = House::new("[{match: up, emit: {above: 0.5}}]");
+    let next = house.warm();
+    assert!(house.emitted("anomaly_score").is_empty());
+    house.one(next, 500.0);
+    assert!(house.score() >= 1.0);
+    house.one(next + MINUTE, 11.0);
+    assert!(is_stale_marker(house.score()));
+    house.one(next + 2 * MINUTE, 11.0);
+    assert!(house.emitted("anomaly_score").is_empty());
+}
+
+#[test]
+fn workload_counts_are_there_whatever_is_emitted() {
+    let mut house = House::new("[{match: up, emit: {above: 0.5}}]");
+    let next = house.warm();
+    assert_eq!(house.emitted("scored_series"), [1.0]);
+    assert_eq!(house.emitted("anomalous_series"), [0.0]);
+    house.one(next, 500.0);
+    assert_eq!(house.emitted("anomalous_series"), [1.0]);
+}
+
+#[test]
+fn a_rule_may_ask_for_the_band_too() {
+    let mut house =
+        House::new("[{match: up, provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]}]");
+    house.warm();
+    let (lower, expected, upper) =
+        (house.emitted("yhat_lower")[0], house.emitted("yhat")[0], house.emitted("yhat_upper")[0]);
+    assert!(lower < expected && expected < upper, "{lower} {expected} {upper}");
+}
+
+#[test]
+fn two_spellings_of_one_series_share_its_state() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    let reversed: Labels = up("a").into_iter().rev().collect();
+    house.push(&[(reversed, at(next, 500.0))]);
+    assert!(house.score() > 1.0, "the other spelling knows what the first has learned");
+    assert_eq!(house.pipeline.series().len(), 1);
+}
+
+#[test]
+fn equal_labels_of_two_tenants_are_two_series() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.scope = house.pipeline.scopes().get(&ScopeName::Tenant("other".into())).expect("room");
+    house.cursor = Cursor::default();
+    house.one(next, 500.0);
+    assert_eq!(house.score(), 0.0, "the other tenant's series warms up");
+    assert_eq!(house.pipeline.series().len(), 2);
+}
+
+#[test]
+fn a_detector_that_panics_loses_its_series_and_nothing_else() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.slot.swap(Model { detector: Detector::Broken(Broken::Panics), ..Model::builtin() });
+    let tally = house.push(&[(up("a"), at(next, 1.0)), (up("b"), at(next, 1.0))]);
+    assert!(tally.unscored_for(Reason::Panic) >= 1);
+    house.slot.swap(Model::builtin());
+    let next = next + MINUTE;
+    let tally = house.push(&[(up("a"), at(next, 1.0)), (up("b"), at(next, 1.0))]);
+    assert_eq!(tally.scored, 2, "scoring goes on");
+    assert_eq!(tally.unscored_for(Reason::Panic), 0);
+}
+
+#[test]
+fn a_full_table_evicts_the_idle_first_and_refuses_otherwise() {
+    let limits = Limits { max_series: 2, idle_after_s: 600, ..Limits::default() };
+    let mut house = House::with(EVERYTHING, limits);
+    house.push(&[(up("a"), at(START, 1.0)), (up("b"), at(START, 1.0))]);
+    let refused = house.push(&[(up("c"), at(START + MINUTE, 1.0))]);
+    assert_eq!(refused.unscored_for(Reason::SeriesLimit), 1);
+    house.push(&[(up("b"), at(START + 15 * MINUTE, 1.0))]);
+    let taken = house.push(&[(up("c"), at(START + 16 * MINUTE, 1.0))]);
+    assert_eq!(taken.scored, 1);
+    let kept = house.push(&[(up("b"), at(START + 17 * MINUTE, 1.0))]);
+    assert_eq!((kept.scored, house.pipeline.series().len()), (1, 2), "the one that was seen stays");
+}
+
+#[test]
+fn a_full_table_sheds_series_of_a_lower_priority() {
+    let limits = Limits { max_series: 1, ..Limits::default() };
+    let rules = "[{name: low, match: '{job=\"a\"}'}, {name: high, match: '{job=\"b\"}', priority: 5}]";
+    let mut house = House::with(rules, limits);
+    assert_eq!(house.one(START, 1.0).scored, 1);
+    assert_eq!(house.push(&[(up("b"), at(START, 1.0))]).scored, 1);
+    assert_eq!(house.one(START + 20_000, 1.0).unscored_for(Reason::SeriesLimit), 1);
+}
+
+#[test]
+fn a_tenant_has_a_limit_of_its_own() {
+    let limits = Limits { max_series_per_scope: 1, ..Limits::default() };
+    let mut house = House::with(EVERYTHING, limits);
+    let tally = house.push(&[(up("a"), at(START, 1.0)), (up("b"), at(START, 1.0))]);
+    assert_eq!(tally.unscored_for(Reason::ScopeLimit), 1);
+}
+
+#[test]
+fn new_rules_decide_anew_and_what_was_learned_stays() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.configure("[{match: up, scale: [1, 1]}]");
+    house.one(next, 500.0);
+    assert!(house.score() > 1.0, "no second warm-up");
+    house.configure("[{match: down}]");
+    assert_eq!(house.one(next + MINUTE, 1.0).unselected, 1);
+    assert!(house.pipeline.series().is_empty());
+    house.configure(EVERYTHING);
+    assert_eq!(house.one(next + 2 * MINUTE, 1.0).scored, 1, "what was unselected is asked again");
+}
+
+#[test]
+fn loop_back_reads_the_newest_scores_and_leaves_the_ended_out() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.push(&[(up("a"), at(next, 500.0)), (up("b"), at(next, 1.0))]);
+    house.push(&[(up("b"), Sample { timestamp_ms: next + MINUTE, value: stale_marker() })]);
+    let newest = house.pipeline.newest(&house.scope);
+    assert_eq!(newest.len(), 1);
+    assert_eq!((newest[0].sample.timestamp_ms, newest[0].labels.get("job")), (next, Some("a")));
+    assert!(newest[0].sample.value > 1.0);
+}
+
+#[test]
+fn churn_leaves_no_labels_behind() {
+    let limits = Limits { max_series: 64, idle_after_s: 60, ..Limits::default() };
+    let mut house = House::with(EVERYTHING, limits);
+    for round in 0..200 {
+        let job = format!("job-{round}-{}", "x".repeat(100));
+        house.push(&[(up(&job), at(START + round * 10 * MINUTE, 1.0))]);
+    }
+    house.out.clear();
+    assert!(house.pipeline.series().len() <= 64);
+    // Workloads keep the labels they are counted by, up to their own limit of 100.
+    assert!(house.pipeline.series().label_bytes() < 200 * 120, "{}", house.pipeline.series().label_bytes());
+}
