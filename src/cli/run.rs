@@ -18,6 +18,12 @@ pub struct RunArgs {
     /// The configuration file; sidelong.example.yml shows every option.
     #[arg(long, value_name = "FILE", env = "SIDELONG_CONFIG")]
     config: PathBuf,
+    /// A file with TLS and basic authentication for both listeners, as in Prometheus' exporters.
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    web_config_file: Option<PathBuf>,
+    /// Reload the configuration on POST /-/reload of the admin listener, too, and not only on SIGHUP.
+    #[arg(long = "web.enable-lifecycle")]
+    web_enable_lifecycle: bool,
     /// The least important messages that are logged.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: LogLevel,
@@ -38,5 +44,9 @@ Examples:
 /// A configuration that cannot be used, an address that cannot be bound.
 pub fn run(args: &RunArgs) -> anyhow::Result<()> {
     logging::init(args.log_level, args.log_format)?;
-    app::run(&app::Options { config: args.config.clone() })
+    app::run(&app::Options {
+        config: args.config.clone(),
+        web_config: args.web_config_file.clone(),
+        lifecycle: args.web_enable_lifecycle,
+    })
 }

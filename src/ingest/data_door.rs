@@ -15,6 +15,7 @@ use parking_lot::RwLock;
 use super::remote_write::PushDoor;
 use super::scores_page;
 use super::scrape::ScrapeDoor;
+use crate::admin::Health;
 use crate::net::body::BoxBody;
 use crate::pipeline::Pipeline;
 use crate::series::ScopeName;
@@ -38,14 +39,15 @@ pub struct Doors {
 pub struct DataDoor {
     doors: Arc<RwLock<Arc<Doors>>>,
     pipeline: Arc<Pipeline>,
+    health: Health,
 }
 
 // === impl DataDoor ===
 
 impl DataDoor {
     /// The listener's service, with the doors of the first configuration.
-    pub fn new(doors: Doors, pipeline: Arc<Pipeline>) -> Self {
-        Self { doors: Arc::new(RwLock::new(Arc::new(doors))), pipeline }
+    pub fn new(doors: Doors, pipeline: Arc<Pipeline>, health: Health) -> Self {
+        Self { doors: Arc::new(RwLock::new(Arc::new(doors))), pipeline, health }
     }
 
     /// Puts the doors of another configuration in place.
@@ -66,8 +68,10 @@ impl DataDoor {
         if doors.scrape.takes(&request) {
             return doors.scrape.handle(request).await;
         }
+        if let Some(answer) = self.health.answer(path).filter(|_| reads) {
+            return answer.map(|body| body.map_err(|never| match never {}).boxed_unsync());
+        }
         match path {
-            "/-/healthy" | "/-/ready" if reads => text(StatusCode::OK, "Sidelong is ready.\n"),
             "/scores" if reads && doors.serves_scores => self.scores(&request, &doors),
             "/scores" if reads => text(
                 StatusCode::NOT_FOUND,

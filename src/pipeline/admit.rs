@@ -205,6 +205,7 @@ impl Pipeline {
     /// Takes a series out of the table and out of every count.
     fn evict(&self, settings: &Settings, id: SlotId) {
         let Some(series) = self.series.evict(id) else { return };
+        self.injected.fetch_sub(usize::from(series.emitting), Ordering::Relaxed);
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
         }

@@ -1,12 +1,14 @@
 //! The corridor: one batch in, its scores out. Synchronous, from the first line to the last.
 
 mod admit;
+mod budget;
 mod observe;
 mod settings;
 mod tally;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use parking_lot::RwLock;
 
@@ -17,6 +19,7 @@ use crate::series::{Cursor, Scope, Scopes, Table};
 use admit::Admission;
 use observe::Observer;
 
+pub use budget::{Budget, RuleBudget};
 pub use settings::{Limits, Settings};
 pub use tally::{Reason, Tally};
 
@@ -29,6 +32,7 @@ pub struct Pipeline {
     workloads: Workloads,
     settings: RwLock<Arc<Settings>>,
     sheds: admit::Sheds,
+    injected: AtomicUsize,
 }
 
 /// A batch on its way through the corridor.
@@ -59,7 +63,15 @@ impl Pipeline {
         table: Table,
     ) -> Self {
         let settings = RwLock::new(Arc::new(settings));
-        Self { model, series: table, scopes, workloads, settings, sheds: admit::Sheds::default() }
+        Self {
+            model,
+            series: table,
+            scopes,
+            workloads,
+            settings,
+            sheds: admit::Sheds::default(),
+            injected: AtomicUsize::new(0),
+        }
     }
 
     /// Scores every selected series of the visiting batch. Never fails: what cannot be scored is counted
@@ -68,7 +80,7 @@ impl Pipeline {
         let model = self.model.current(); // one version for the whole batch
         let settings = self.settings(); // and one set of rules
         let mut admission = Admission::new(self, &settings, visit, cursor);
-        let mut observer = Observer::new(&model.detector, &settings, visit, out);
+        let mut observer = Observer::new(&model.detector, &settings, &self.injected, visit, out);
         let mut next = 0;
         while next < visit.batch.series.len() {
             let walked =
@@ -91,7 +103,7 @@ impl Pipeline {
         let mut scores = Vec::new();
         self.series.for_each(|_, series| {
             if series.scope().id() == scope.id() && series.generation == settings.generation {
-                observe::repeat(&model.detector, &settings, series, &mut scores);
+                observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
             }
         });
         scores

@@ -1,6 +1,6 @@
 //! One sample of one series: settle what came before, judge, send.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::Visit;
 use super::settings::{Plan, Settings};
@@ -14,6 +14,8 @@ use crate::series::Series;
 pub(super) struct Observer<'a, E> {
     detector: &'a Detector,
     settings: &'a Settings,
+    /// Score series that are being sent, over all batches.
+    injected: &'a AtomicUsize,
     latest_ms: i64,
     now_s: u32,
     teach: bool,
@@ -27,12 +29,14 @@ impl<'a, E: Emit> Observer<'a, E> {
     pub(super) fn new(
         detector: &'a Detector,
         settings: &'a Settings,
+        injected: &'a AtomicUsize,
         visit: &Visit<'_>,
         out: &'a mut E,
     ) -> Self {
         Self {
             detector,
             settings,
+            injected,
             latest_ms: visit.now_ms.saturating_add(settings.limits.max_future_ms),
             now_s: seconds(visit.now_ms),
             teach: visit.teach,
@@ -132,14 +136,15 @@ impl<'a, E: Emit> Observer<'a, E> {
 
     #[inline]
     fn send(&mut self, series: &mut Series, plan: &Plan, at_ms: i64, judged: Judgement) {
-        let sent = plan.emit.is_sent(judged.score, series.emitting);
+        let wanted = plan.emit.is_sent(judged.score, series.is_emitting());
+        let sent = wanted && (series.is_emitting() || self.claim(series, plan));
         if sent {
             self.emit(series, plan, at_ms, judged);
-        } else if series.emitting {
+        } else if series.is_emitting() {
             self.emit_stale(series, plan, at_ms);
         }
-        if self.teach {
-            series.emitting = sent;
+        if self.teach && !sent {
+            self.release(series);
         }
         if let Some(workload) = &series.workload {
             workload.send(at_ms, &self.settings.names, self.out);
@@ -170,7 +175,7 @@ impl<'a, E: Emit> Observer<'a, E> {
     /// The series ended: so do the series that were made of it.
     fn end(&mut self, series: &mut Series, timestamp_ms: i64) {
         let plan = self.settings.plan(series.rule);
-        if series.emitting {
+        if series.is_emitting() {
             self.emit_stale(series, plan, timestamp_ms);
         }
         if !self.teach {
@@ -179,11 +184,32 @@ impl<'a, E: Emit> Observer<'a, E> {
         self.settle(series);
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = None;
-        series.emitting = false;
+        self.release(series);
         series.seen_s = self.now_s;
         if series.anomalous {
             turn(series, plan, false);
         }
+    }
+
+    /// Claims room for the series that are made of this one; `false` if `scores.max_series` are being sent.
+    #[cold]
+    fn claim(&mut self, series: &mut Series, plan: &Plan) -> bool {
+        if !self.teach {
+            return false; // what the teaching scrape of this interval did not send is not sent now either
+        }
+        let count = plan.outputs.count();
+        let before = self.injected.fetch_add(count, Ordering::Relaxed);
+        if before + count > self.settings.limits.max_injected {
+            self.injected.fetch_sub(count, Ordering::Relaxed);
+            self.tally.unscored(Reason::ScoreLimit, 1);
+            return false;
+        }
+        series.emitting = count as u8;
+        true
+    }
+
+    fn release(&self, series: &mut Series) {
+        self.injected.fetch_sub(usize::from(std::mem::take(&mut series.emitting)), Ordering::Relaxed);
     }
 
     fn emit_stale(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64) {
@@ -196,11 +222,20 @@ impl<'a, E: Emit> Observer<'a, E> {
 }
 
 /// Sends again what was last sent of `series`, unless it has ended.
-pub(super) fn repeat(detector: &Detector, settings: &Settings, series: &mut Series, out: &mut impl Emit) {
-    let (Some(newest), Some(score), true) = (series.newest, series.score, series.emitting) else { return };
+pub(super) fn repeat(
+    detector: &Detector,
+    settings: &Settings,
+    injected: &AtomicUsize,
+    series: &mut Series,
+    out: &mut impl Emit,
+) {
+    let (Some(newest), Some(score), true) = (series.newest, series.score, series.is_emitting()) else {
+        return;
+    };
     let mut observer = Observer {
         detector,
         settings,
+        injected,
         latest_ms: i64::MAX,
         now_s: series.seen_s,
         teach: false,

@@ -29,6 +29,8 @@ pub struct Limits {
     pub max_series: usize,
     /// Scored series of one tenant or target.
     pub max_series_per_scope: usize,
+    /// Score series that may be sent at the same time, over all rules.
+    pub max_injected: usize,
     /// Seconds without a sample after which a series may be evicted for another.
     pub idle_after_s: u32,
     /// How far ahead of the clock a sample may be, in milliseconds.
@@ -74,6 +76,7 @@ impl Default for Limits {
         Self {
             max_series: 200_000,
             max_series_per_scope: 200_000,
+            max_injected: 200_000,
             idle_after_s: 600,
             max_future_ms: 2 * 3_600_000,
         }

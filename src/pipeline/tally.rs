@@ -29,6 +29,8 @@ pub enum Reason {
     Duplicate,
     /// NaN or infinite.
     NotFinite,
+    /// Scored, but as many score series are being sent as may be.
+    ScoreLimit,
 }
 
 /// What came of one batch.
@@ -49,7 +51,7 @@ pub struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Limit,
         Self::Undecodable,
         Self::TenantLimit,
@@ -62,6 +64,7 @@ impl Reason {
         Self::OutOfOrder,
         Self::Duplicate,
         Self::NotFinite,
+        Self::ScoreLimit,
     ];
 
     /// The value of the metric label `reason`.
@@ -79,6 +82,7 @@ impl Reason {
             Self::OutOfOrder => "out_of_order",
             Self::Duplicate => "duplicate",
             Self::NotFinite => "not_finite",
+            Self::ScoreLimit => "score_limit",
         }
     }
 }

@@ -24,8 +24,8 @@ pub struct Series {
     pub newest: Option<Sample>,
     /// The score that the newest sample was given.
     pub score: Option<f64>,
-    /// The score series is being sent; it owes a stale marker when it stops.
-    pub emitting: bool,
+    /// Series made of this one that are being sent; they owe a stale marker when they stop.
+    pub emitting: u8,
     /// The newest sample was scored above 1.
     pub anomalous: bool,
     /// What of it is judged.
@@ -48,6 +48,12 @@ impl Series {
     /// The scope that the series belongs to.
     pub fn scope(&self) -> &Arc<Scope> {
         &self.scope
+    }
+
+    /// Whether its score is being sent.
+    #[inline]
+    pub fn is_emitting(&self) -> bool {
+        self.emitting > 0
     }
 
     #[inline]

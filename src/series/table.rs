@@ -137,6 +137,13 @@ impl Table {
         self.interner.bytes()
     }
 
+    /// Bytes that a series takes: its slot and, at the load the index has on average, two entries of the
+    /// index. Its labels come on top.
+    pub fn bytes_per_series(&self) -> usize {
+        let entry = size_of::<(Key, u32)>() + 1;
+        size_of::<Option<Series>>() + 2 * entry * 4 / 3
+    }
+
     /// Where the pairs of labels come from.
     pub fn interner(&self) -> &Interner {
         &self.interner
@@ -197,7 +204,7 @@ impl Table {
             taught: None,
             newest: None,
             score: None,
-            emitting: false,
+            emitting: 0,
             anomalous: false,
             signal: Signal::Value,
             rule,

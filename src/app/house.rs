@@ -1,0 +1,210 @@
+//! The rooms that outlive a reload, and the doors that a configuration puts before them.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use rand::Rng;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, ConfigError};
+use crate::forward::Downstream;
+use crate::forward::scores::{ScoreForwarder, ScoreMetrics};
+use crate::ingest::remote_write::{Observer, PushDoor, PushDoorParts, PushMetrics};
+use crate::ingest::scrape::{ScrapeConfigError, ScrapeDoor, ScrapeMetrics, ScrapeParts};
+use crate::ingest::{Doors, PipelineScorer, Scorers};
+use crate::inject::{Names, TemplateError, Workloads};
+use crate::model::{Model, ModelSlot};
+use crate::net::client::{ClientConfigError, ClientLimits, ClientMetrics, HttpClient};
+use crate::pipeline::{self, Pipeline, Settings};
+use crate::series::labels::Interner;
+use crate::series::{Scopes, Table};
+
+/// The rooms that outlive a reload.
+#[derive(Debug)]
+pub(super) struct House {
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) scorers: Arc<Scorers>,
+    pub(super) model: ModelSlot,
+    push: Arc<PushMetrics>,
+    scores: Arc<ScoreMetrics>,
+    client: Arc<ClientMetrics>,
+    scrape_metrics: ScrapeMetrics,
+    /// The doors of the configuration in force, so that the next ones know what these have learned.
+    scrape: Mutex<Option<ScrapeDoor>>,
+    /// Every forwarder that was ever in use; all are drained at the end.
+    forwarders: Mutex<Vec<ScoreForwarder>>,
+    stop: CancellationToken,
+}
+
+/// Why a configuration that was read cannot be put in force.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReloadFailure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("the downstream cannot be used")]
+    Downstream(#[from] ClientConfigError),
+    #[error("the scrape targets cannot be used")]
+    Scrape(#[from] ScrapeConfigError),
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+}
+
+// === impl House ===
+
+impl House {
+    /// Builds every room, and registers what it counts.
+    pub(super) fn build(
+        config: &Config,
+        stop: &CancellationToken,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Self> {
+        let model = ModelSlot::new(Model::builtin());
+        let table = Table::new(Interner::default());
+        let settings = settings(config, table.interner())?;
+        let scopes = Scopes::new(config.limits.max_tenants as usize, rand::rng().random());
+        let workloads =
+            Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize);
+        let pipeline = Pipeline::new(model.handle(), settings, scopes, workloads, table);
+        let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
+        let scorers = Scorers::start(threads, config.limits.max_scorer_backlog.as_usize())
+            .context("cannot start the scorer threads")?;
+        let house = Self {
+            pipeline: Arc::new(pipeline),
+            scorers: Arc::new(scorers),
+            model,
+            push: Arc::default(),
+            scores: Arc::default(),
+            client: Arc::default(),
+            scrape_metrics: ScrapeMetrics::default(),
+            scrape: Mutex::default(),
+            forwarders: Mutex::default(),
+            stop: stop.clone(),
+        };
+        house.register(registry);
+        Ok(house)
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        crate::admin::metrics::register(registry);
+        self.push.register(registry);
+        self.scores.register(registry);
+        self.client.register(registry);
+        self.scrape_metrics.register(registry.sub_registry_with_prefix("sidelong"));
+        self.pipeline.register(registry);
+        let scorers = Arc::clone(&self.scorers);
+        registry.register_collector(Box::new(super::status::Backlog(scorers)));
+        let model = self.model.handle().current();
+        let info = Family::<Vec<(String, String)>, Gauge>::default();
+        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let labels =
+            vec![label("version", &model.version), label("sha256", &model.sha256), label("role", "champion")];
+        info.get_or_create(&labels).set(1);
+        registry.register("sidelong_model_info", "The model in force; always 1", info);
+    }
+
+    /// Puts the corridor's part of `config` in force.
+    ///
+    /// # Errors
+    /// What in `config` cannot be put in force; everything stays as it is.
+    pub(super) fn configure(&self, config: &Config) -> Result<(), ReloadFailure> {
+        self.pipeline.configure(settings(config, self.pipeline.series().interner())?);
+        Ok(())
+    }
+
+    /// The doors of `config`.
+    ///
+    /// # Errors
+    /// What in `config` cannot be put in force.
+    pub(super) fn doors(&self, config: &Config) -> Result<Doors, ReloadFailure> {
+        let scrape = self.scrape_door(config)?;
+        let tenant_header = config.tenants.header.name().clone();
+        let downstream = self.downstream(config)?;
+        let forwarder = downstream.clone().map(|downstream| self.forwarder(config, downstream));
+        let observer = Observer::new(
+            Arc::clone(&self.pipeline),
+            Arc::clone(&self.scorers),
+            config.limits.clone(),
+            forwarder.clone(),
+            config.scores.ha_labels.clone(),
+            Arc::clone(&self.push),
+            unix_millis,
+        );
+        let push = PushDoor::new(PushDoorParts {
+            downstream,
+            observer,
+            limits: config.limits.clone(),
+            tenant_header: tenant_header.clone(),
+            metrics: Arc::clone(&self.push),
+            clock: unix_millis,
+        });
+        *self.scrape.lock() = Some(scrape.clone());
+        self.forwarders.lock().extend(forwarder.clone());
+        Ok(Doors { push, scrape, serves_scores: forwarder.is_none(), tenant_header })
+    }
+
+    fn downstream(&self, config: &Config) -> Result<Option<Downstream>, ReloadFailure> {
+        let Some(section) = &config.downstream else { return Ok(None) };
+        let limits =
+            ClientLimits { connect_timeout: section.connect_timeout.get(), ..ClientLimits::default() };
+        let client = HttpClient::new(&section.http_client(), limits, Arc::clone(&self.client))?;
+        Ok(Some(Downstream::new(section, client)))
+    }
+
+    fn forwarder(&self, config: &Config, downstream: Downstream) -> ScoreForwarder {
+        let protocol = config.downstream.as_ref().map(|section| section.protocol).unwrap_or_default();
+        let header = config.tenants.header.name().clone();
+        let metrics = Arc::clone(&self.scores);
+        ScoreForwarder::new(config.scores.clone(), protocol, downstream, header, metrics, self.stop.clone())
+    }
+
+    fn scrape_door(&self, config: &Config) -> Result<ScrapeDoor, ReloadFailure> {
+        if let Some(door) = &*self.scrape.lock() {
+            return Ok(door.reconfigured(&config.scrape)?);
+        }
+        let scorer = PipelineScorer {
+            pipeline: Arc::clone(&self.pipeline),
+            scorers: Arc::clone(&self.scorers),
+            metrics: Arc::clone(&self.push),
+        };
+        let parts = ScrapeParts {
+            listeners: vec![config.server.listen.get(), config.server.admin_listen.get()],
+            metrics: self.scrape_metrics.clone(),
+            client_metrics: Arc::clone(&self.client),
+            shutdown: self.stop.clone(),
+            ..ScrapeParts::new(Arc::new(scorer))
+        };
+        Ok(ScrapeDoor::new(&config.scrape, parts)?)
+    }
+
+    /// Waits until every score that can be sent has been.
+    pub(super) async fn drained(&self) {
+        let forwarders = std::mem::take(&mut *self.forwarders.lock());
+        for forwarder in forwarders {
+            forwarder.drained().await;
+        }
+    }
+}
+
+/// What the corridor needs of `config`.
+fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateError> {
+    let names = Names::new(config.scores.name_template.as_str(), interner)?;
+    let limits = pipeline::Limits {
+        max_series: config.limits.max_series as usize,
+        max_series_per_scope: config.limits.max_series_per_tenant as usize,
+        max_injected: config.scores.max_series as usize,
+        idle_after_s: u32::try_from(config.limits.series_idle_timeout.get().as_secs()).unwrap_or(u32::MAX),
+        max_future_ms: i64::try_from(config.limits.max_future.as_millis()).unwrap_or(i64::MAX),
+    };
+    Ok(Settings::new((*config.rules).clone(), names, limits))
+}
+
+/// Milliseconds since the epoch.
+fn unix_millis() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,144 @@
+//! Puts the rooms together, starts them, reloads them and drains them.
+
+mod house;
+mod status;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::admin::{Admin, Health, Readiness, reload_channel, reload_on_hangup};
+use crate::config::Config;
+use crate::ingest::DataDoor;
+use crate::net::server::{Server, ServerMetrics, bind};
+use crate::net::web::{WebGate, WebMetrics};
+use house::{House, ReloadFailure};
+use status::Current;
+
+/// What `sidelong run` was asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// TLS and basic authentication of both listeners.
+    pub web_config: Option<PathBuf>,
+    /// Whether `/-/reload` may be used.
+    pub lifecycle: bool,
+}
+
+/// What a reload changes.
+struct Next {
+    file: PathBuf,
+    house: Arc<House>,
+    door: DataDoor,
+    current: Arc<Current>,
+}
+
+/// Runs Sidelong until it is asked to stop by SIGTERM or SIGINT; reloads at SIGHUP.
+///
+/// # Errors
+/// A configuration that is wrong, an address that cannot be bound.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let config = Config::load(&options.config)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(options, config))
+}
+
+async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
+    // Ports first: a second instance fails before it has done anything.
+    let (data, admin) = (config.server.listen.get(), config.server.admin_listen.get());
+    let data_listener = listen(data, "server.listen")?;
+    let admin_listener = listen(admin, "server.admin_listen")?;
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+
+    let mut registry = Registry::default();
+    let house = Arc::new(House::build(&config, &stop, &mut registry)?);
+    let (web_metrics, server_metrics) = (Arc::new(WebMetrics::default()), Arc::new(ServerMetrics::default()));
+    web_metrics.register(&mut registry);
+    server_metrics.register(&mut registry);
+    let web = Arc::new(WebGate::open(options.web_config.as_deref(), web_metrics)?);
+    let health = Health::default();
+    let door = DataDoor::new(house.doors(&config)?, Arc::clone(&house.pipeline), health.clone());
+    let (reload, reloads) = reload_channel(&mut registry);
+    let current = Arc::new(Current::new(config.clone()));
+    let apply = {
+        let next = Next {
+            file: options.config.clone(),
+            house: Arc::clone(&house),
+            door: door.clone(),
+            current: Arc::clone(&current),
+        };
+        async move || next.apply()
+    };
+    let status = status::of(&house, &current);
+    let admin_door = Admin {
+        registry: Arc::new(registry),
+        health: health.clone(),
+        status,
+        reload: reload.clone(),
+        lifecycle: options.lifecycle,
+    };
+
+    let connections = config.server.connections.clone();
+    let server =
+        |name| Server::new(name, connections.clone(), Arc::clone(&server_metrics)).with_web(Arc::clone(&web));
+    let (data_server, admin_server) = (server("data"), server("admin"));
+    let web_watch = Arc::clone(&web);
+    let stop_watch = stop.clone();
+    tokio::spawn(async move { web_watch.watch(stop_watch).await });
+    tokio::spawn(reload_on_hangup(reload, stop.clone()));
+    tokio::spawn(reloads.serve(apply, stop.clone()));
+
+    health.set(Readiness::Ready);
+    tracing::info!(%data, %admin, version = env!("CARGO_PKG_VERSION"), "Sidelong is ready");
+    let drained = health.clone();
+    let data_side = async {
+        data_server.serve(data_listener, door, stop.clone()).await;
+        drained.set(Readiness::Draining);
+        house.drained().await;
+    };
+    tokio::join!(data_side, admin_server.serve(admin_listener, admin_door.router(), stop.clone()));
+    tracing::info!("Sidelong has drained and ends");
+    Ok(())
+}
+
+fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
+    bind(address).with_context(|| format!("cannot listen on {address} ({option})"))
+}
+
+// === impl Next ===
+
+impl Next {
+    /// Reads the file, and only if all of it is right puts it in force.
+    fn apply(&self) -> Result<(), ReloadFailure> {
+        let config = Config::load(&self.file)?;
+        let doors = self.house.doors(&config)?;
+        self.house.configure(&config)?;
+        self.door.replace(doors);
+        self.current.replace(config);
+        Ok(())
+    }
+}
+
+/// Cancels `stop` at SIGTERM or SIGINT.
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    match (terminate, interrupt) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::info!("stops: no new connections, requests under way get their answers");
+            stop.cancel();
+        }
+        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot listen for signals"),
+    }
+}
