@@ -52,3 +52,47 @@ async fn f16_a_request_under_way_gets_its_answer() {
     assert_eq!(answer.await.unwrap(), 204);
     assert!(sidelong.process.ended().await.success());
 }
+
+#[tokio::test]
+async fn a_reload_is_taken_whole_or_not_at_all() {
+    let scratch = Scratch::new();
+    let (first, second) = (Scripted::downstream().await, Scripted::downstream().await);
+    let sidelong = Sidelong::start(&scratch, &gateway(&first)).await;
+    assert_eq!(push(&sidelong, "before").await, 204);
+    let refused = sidelong.reload("downstream: {ulr: 'http://127.0.0.1:1/'}\n").await;
+    assert!(refused.status >= 400 && refused.text().contains("ulr"), "{} {}", refused.status, refused.text());
+    assert_eq!(sidelong.metric("sidelong_config_last_reload_successful", "").await, 0.0);
+    assert_eq!(push(&sidelong, "meanwhile").await, 204);
+    let taken = sidelong.reload(&gateway(&second)).await;
+    assert_eq!(taken.status, 200, "{}", taken.text());
+    assert_eq!(sidelong.metric("sidelong_config_last_reload_successful", "").await, 1.0);
+    assert_eq!(push(&sidelong, "after").await, 204);
+    let got = |server: &Scripted, name: &str| {
+        server.requests().iter().any(|r| !named(&r.points(), name).is_empty())
+    };
+    assert!(
+        got(&first, "before") && got(&first, "meanwhile") && !got(&first, "after") && got(&second, "after")
+    );
+}
+
+/// B-19: a planted secret is on no page.
+#[tokio::test]
+async fn b19_no_page_shows_a_secret() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let config = format!(
+        "downstream: {{url: '{}', basic_auth: {{username: u, password: canary-1}}}}\n\
+         scrape: {{targets: [{{name: t, url: 'http://127.0.0.1:9/', authorization: {{credentials: canary-2}}}}]}}\n",
+        downstream.url("/api/v1/write")
+    );
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    assert_eq!(push(&sidelong, "level").await, 204);
+    let sent = downstream.requests();
+    assert!(sent[0].header("authorization").starts_with("Basic "), "the downstream does get it");
+    let pages = ["config", "buildinfo", "targets", "model", "budget"].map(|p| format!("/api/v1/status/{p}"));
+    for page in pages.iter().map(String::as_str).chain(["/metrics", "/-/ready"]) {
+        let text = sidelong.page(page).await;
+        assert!(!text.is_empty() && !text.contains("canary"), "{page}: {text}");
+    }
+    assert!(!sidelong.process.log().contains("canary"));
+}

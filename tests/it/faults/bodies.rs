@@ -63,13 +63,14 @@ async fn f11_bombs_are_4xx_within_a_bounded_address_space() {
 }
 
 #[tokio::test]
-async fn f11_more_elements_than_we_decode_pass_all_the_same() {
+async fn f11_more_elements_than_we_decode_pass_and_are_counted() {
     let scratch = Scratch::new();
     let downstream = Scripted::downstream().await;
     let sidelong = bounded(&scratch, &gateway(&downstream, "")).await;
     let body = empty_series(1 << 20);
     assert_eq!(push(&sidelong, body.clone()).await.status, 204);
     assert_eq!(downstream.requests()[0].body, body);
+    sidelong.metric_reaches("sidelong_unscored_total", "reason=\"limit\"", 1.0).await;
 }
 
 /// The downstream is a strict one: it takes exactly what was sent and nothing else.

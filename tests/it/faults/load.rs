@@ -23,7 +23,7 @@ fn peak_mib(sidelong: &Sidelong) -> usize {
 }
 
 #[tokio::test]
-async fn f14_churn_is_bounded_in_memory() {
+async fn f14_churn_is_bounded_in_memory_and_in_own_series() {
     let scratch = Scratch::new();
     let downstream = Scripted::downstream().await;
     let config = gateway(&downstream, "") + "limits: {max_series: 10000}\n";
@@ -34,6 +34,8 @@ async fn f14_churn_is_bounded_in_memory() {
         downstream.forget();
     }
     assert!(peak_mib(&sidelong) < 200, "{} MiB", peak_mib(&sidelong));
+    let lines = sidelong.page("/metrics").await.lines().filter(|l| !l.starts_with('#')).count();
+    assert!(lines <= 500, "{lines} series of our own");
 }
 
 #[tokio::test]

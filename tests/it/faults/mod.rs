@@ -6,6 +6,7 @@ mod downstream;
 mod load;
 mod loops;
 mod network;
+mod tls;
 
 use crate::harness::http::{self, Answer};
 use crate::harness::remote_write::{HEADERS_V1, Point, body_v1, series};

@@ -1,10 +1,12 @@
 //! Sidelong itself, as it was built.
 
-use super::free_port;
 use super::netns::Network;
 use super::process::Process;
 use super::scratch::Scratch;
+use super::{eventually, free_port, http};
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use tokio::net::TcpStream;
 
 /// A running `sidelong run`.
 #[derive(Debug)]
@@ -12,6 +14,10 @@ pub(crate) struct Sidelong {
     pub(crate) process: Process,
     /// The data listener, host and port.
     pub(crate) address: String,
+    /// The admin listener, host and port.
+    pub(crate) admin: String,
+    /// The configuration file.
+    pub(crate) config: PathBuf,
 }
 
 // === impl Sidelong ===
@@ -33,30 +39,81 @@ impl Sidelong {
         Self::launch(scratch, config, &free_address(), launcher).await
     }
 
+    /// With TLS on the listeners, by the web configuration file `web`.
+    pub(crate) async fn start_with_tls(scratch: &Scratch, config: &str, web: &Path) -> Self {
+        let web = format!("--web.config.file={}", web.display());
+        let (address, admin) = (free_address(), free_address());
+        let mut sidelong = Self::spawn(scratch, config, &address, &admin, Command::new(PROGRAM), &[&web]);
+        eventually("the TLS listener is there", async || TcpStream::connect(&address).await.ok()).await;
+        assert!(sidelong.process.running(), "it has ended");
+        sidelong
+    }
+
     /// On the far side of a network.
     pub(crate) async fn start_in(scratch: &Scratch, config: &str, network: &Network) -> Self {
         let address = |port: u16| format!("{}:{port}", network.far());
-        Self::spawn(scratch, config, &address(10_990), &address(10_991), network.command(PROGRAM))
+        Self::spawn(scratch, config, &address(10_990), &address(10_991), network.command(PROGRAM), &[])
             .become_ready()
             .await
     }
 
     async fn launch(scratch: &Scratch, config: &str, address: &str, command: Command) -> Self {
-        Self::spawn(scratch, config, address, &free_address(), command).become_ready().await
+        Self::spawn(scratch, config, address, &free_address(), command, &[]).become_ready().await
     }
 
     async fn become_ready(self) -> Self {
-        let Self { process, address } = self;
+        let Self { process, address, admin, config } = self;
         let process = process.ready(&format!("http://{address}/-/ready")).await;
-        Self { process, address }
+        Self { process, address, admin, config }
     }
 
-    fn spawn(scratch: &Scratch, config: &str, address: &str, admin: &str, mut command: Command) -> Self {
+    fn spawn(
+        scratch: &Scratch,
+        config: &str,
+        address: &str,
+        admin: &str,
+        mut command: Command,
+        more: &[&str],
+    ) -> Self {
         let name = format!("sidelong-{}", address.rsplit(':').next().unwrap_or_default());
         let config = scratch.write(&format!("{name}.yml"), &listening(config, address, admin));
-        command.arg("run").arg(format!("--config={}", config.display()));
+        command
+            .arg("run")
+            .arg(format!("--config={}", config.display()))
+            .arg("--web.enable-lifecycle")
+            .args(more);
         let process = Process::start(scratch, &name, &mut command);
-        Self { process, address: address.to_owned() }
+        Self { process, address: address.to_owned(), admin: admin.to_owned(), config }
+    }
+
+    /// Writes another configuration and has it loaded; gives the answer of that.
+    pub(crate) async fn reload(&self, config: &str) -> http::Answer {
+        std::fs::write(&self.config, listening(config, &self.address, &self.admin)).unwrap();
+        http::post(&format!("http://{}/-/reload", self.admin), &[], "").await.unwrap()
+    }
+
+    /// A page of the admin listener.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        http::get(&format!("http://{}{path}", self.admin)).await.unwrap().text()
+    }
+
+    /// The sum of all series of its own metric `name` whose labels hold `label` (`reason="limit"`, or nothing).
+    pub(crate) async fn metric(&self, name: &str, label: &str) -> f64 {
+        let page = self.page("/metrics").await;
+        let values = page.lines().filter_map(|line| {
+            let (series, value) = line.rsplit_once(' ')?;
+            let (base, labels) = series.split_once('{').unwrap_or((series, ""));
+            (base == name && labels.contains(label)).then(|| value.parse::<f64>().unwrap())
+        });
+        values.sum()
+    }
+
+    /// Waits until that sum is at least `least`.
+    pub(crate) async fn metric_reaches(&self, name: &str, label: &str, least: f64) {
+        eventually(&format!("{name}{{{label}}} is at least {least}"), async || {
+            (self.metric(name, label).await >= least).then_some(())
+        })
+        .await;
     }
 
     /// A URL of the data listener.
