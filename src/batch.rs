@@ -5,6 +5,9 @@
 //! time it meets a series) asks the [`LabelSource`].
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use rand::Rng;
 
 /// One value of a series at one time.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,13 @@ pub fn stale_marker() -> f64 {
     f64::from_bits(STALE_MARKER_BITS)
 }
 
+/// What the keys of this process are hashed with.
+static SECRET: LazyLock<[u8; 192]> = LazyLock::new(|| {
+    let mut secret = [0; 192];
+    rand::rng().fill(&mut secret[..]);
+    secret
+});
+
 /// A hash of a series' scope and of its label bytes *as this door spells them*.
 ///
 /// The same series spelled otherwise (2.0 instead of 1.0, labels in another order) has another key;
@@ -53,10 +63,13 @@ impl std::hash::Hash for Key {
 
 impl Key {
     /// The key of `bytes` in the scope and door that `seed` stands for.
+    ///
+    /// Keys differ from process to process: nobody outside can choose labels whose keys collide.
     #[inline]
     pub fn of(bytes: &[u8], seed: u64) -> Self {
-        let hash = xxhash_rust::xxh3::xxh3_128_with_seed(bytes, seed);
-        Self([hash as u64, (hash >> 64) as u64])
+        // The seed goes in afterwards: xxh3 would derive a secret from it for every series.
+        let hash = xxhash_rust::xxh3::xxh3_128_with_secret(bytes, &*SECRET);
+        Self([hash as u64 ^ seed, (hash >> 64) as u64 ^ seed.rotate_left(32)])
     }
 }
 

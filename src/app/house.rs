@@ -71,8 +71,12 @@ impl House {
             Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize);
         let pipeline = Pipeline::new(model.handle(), settings, scopes, workloads, table);
         let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
-        let scorers = Scorers::start(threads, config.limits.max_scorer_backlog.as_usize())
-            .context("cannot start the scorer threads")?;
+        let scorers = Scorers::start(
+            threads,
+            config.limits.max_scorer_backlog.as_usize(),
+            config.limits.scorer_patience.get(),
+        )
+        .context("cannot start the scorer threads")?;
         let house = Self {
             pipeline: Arc::new(pipeline),
             scorers: Arc::new(scorers),

@@ -12,7 +12,7 @@ use crate::pipeline::{Pipeline, Reason, Visit};
 use crate::series::{Scope, ScopeName, Spelling};
 
 /// Scores pages in the same corridor, on the same threads as pushed samples.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct PipelineScorer {
     /// The corridor.
     pub pipeline: Arc<Pipeline>,
@@ -30,7 +30,7 @@ impl PipelineScorer {
     }
 
     /// Hands the page to its scorer; the answer comes when it is done.
-    fn submit(&self, page: ScrapedPage) -> Result<oneshot::Receiver<Vec<ScoreSample>>, Reason> {
+    async fn submit(&self, page: ScrapedPage) -> Result<oneshot::Receiver<Vec<ScoreSample>>, Reason> {
         let scope = self.scope(&page.target).ok_or(Reason::TenantLimit)?;
         let (answer, scores) = oneshot::channel();
         let (pipeline, metrics, home) =
@@ -51,8 +51,24 @@ impl PipelineScorer {
             // Where the door has stopped waiting, the page has gone out without its scores.
             drop(answer.send(out));
         };
-        self.scorers.submit(&scope, bytes, work).map_err(|_| Reason::Overload)?;
+        self.scorers.submit(&scope, bytes, work).await.map_err(|_| Reason::Overload)?;
         Ok(scores)
+    }
+}
+
+impl PipelineScorer {
+    async fn scores(self, page: ScrapedPage) -> Vec<ScoreSample> {
+        if self.pipeline.settings().rules.is_empty() {
+            return Vec::new(); // nothing can be selected
+        }
+        match self.submit(page).await {
+            // A job that panics drops its answer; the page then ends without scores.
+            Ok(scores) => scores.await.unwrap_or_default(),
+            Err(reason) => {
+                self.metrics.unscored(reason);
+                Vec::new()
+            }
+        }
     }
 }
 
@@ -63,16 +79,7 @@ impl PageScorer for PipelineScorer {
     }
 
     fn score(&self, page: ScrapedPage) -> ScoreFuture {
-        if self.pipeline.settings().rules.is_empty() {
-            return Box::pin(std::future::ready(Vec::new()));
-        }
-        match self.submit(page) {
-            // The job may be dropped if it panics; the page then ends without scores.
-            Ok(scores) => Box::pin(async { scores.await.unwrap_or_default() }),
-            Err(reason) => {
-                self.metrics.unscored(reason);
-                Box::pin(std::future::ready(Vec::new()))
-            }
-        }
+        let scorer = self.clone();
+        Box::pin(async move { scorer.scores(page).await })
     }
 }

@@ -2,22 +2,28 @@
 //!
 //! A door hands over a job and goes on: scoring is never in the way of the data. All jobs of one scope go
 //! to one thread, in the order in which they were handed over, so that a series sees its samples in order
-//! whatever connection they came on. What waits is bounded in bytes; beyond it a batch passes unscored.
+//! whatever connection they came on. What waits is bounded in bytes; where that is spent, a door waits a
+//! stated time for room, and then the batch passes unscored. A thread that makes no progress at all is
+//! not waited for.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::time::timeout;
 
 use crate::batch::Batch;
 use crate::series::{Cursor, Scope};
 use crate::wire::compression::Buffer;
 use crate::wire::remote_write::v2::SymbolTable;
 
-/// Jobs that one thread has waiting at the most, whatever their size.
-const MAX_JOBS: usize = 1_024;
+/// Room is counted in pieces of this many bytes; a job takes one at the least.
+const PIECE: usize = 1_024;
 /// A desk gives memory back that one large body made it take.
 const KEEP_BYTES: usize = 4 << 20;
 
@@ -25,7 +31,8 @@ const KEEP_BYTES: usize = 4 << 20;
 #[derive(Debug)]
 pub struct Scorers {
     lanes: Vec<Lane>,
-    max_bytes: usize,
+    pieces: u32,
+    patience: Duration,
 }
 
 /// What a job works with: memory that is reused from batch to batch.
@@ -48,96 +55,98 @@ type Work = Box<dyn FnOnce(&mut Desk) + Send>;
 
 #[derive(Debug)]
 struct Lane {
-    jobs: Option<SyncSender<Job>>,
-    waiting: Arc<AtomicUsize>,
-    thread: Option<thread::JoinHandle<()>>,
+    jobs: Sender<Job>,
+    room: Arc<Semaphore>,
+    /// Somebody has waited in vain since the last job was done.
+    stuck: Arc<AtomicBool>,
 }
 
 struct Job {
     work: Work,
-    bytes: usize,
+    /// Held until the job is done.
+    _room: OwnedSemaphorePermit,
 }
 
 // === impl Scorers ===
 
 impl Scorers {
-    /// Starts `threads` threads, each of which may have `max_bytes` of bodies waiting.
+    /// Starts `threads` threads, each of which may have `max_bytes` of bodies waiting. A door waits for
+    /// room no longer than `patience`.
     ///
     /// # Errors
     /// The operating system gives no more threads.
-    pub fn start(threads: usize, max_bytes: usize) -> std::io::Result<Self> {
-        let lanes = (0..threads.max(1)).map(Lane::start).collect::<Result<_, _>>()?;
-        Ok(Self { lanes, max_bytes })
+    pub fn start(threads: usize, max_bytes: usize, patience: Duration) -> std::io::Result<Self> {
+        let pieces = u32::try_from(max_bytes / PIECE).unwrap_or(u32::MAX).max(1);
+        let lanes =
+            (0..threads.max(1)).map(|number| Lane::start(number, pieces)).collect::<Result<_, _>>()?;
+        Ok(Self { lanes, pieces, patience })
     }
 
     /// Hands `work` on a body of `bytes` to the thread of `scope`.
     ///
     /// # Errors
-    /// [`Busy`]; the work is then dropped.
-    pub fn submit(
+    /// [`Busy`] if there was no room in time; the work is then dropped.
+    pub async fn submit(
         &self,
         scope: &Scope,
         bytes: usize,
         work: impl FnOnce(&mut Desk) + Send + 'static,
     ) -> Result<(), Busy> {
         let lane = &self.lanes[scope.id() as usize % self.lanes.len()];
-        if lane.waiting.load(Ordering::Relaxed) > self.max_bytes {
-            return Err(Busy);
-        }
-        lane.waiting.fetch_add(bytes, Ordering::Relaxed);
-        let job = Job { work: Box::new(work), bytes };
-        let sent = lane.jobs.as_ref().map(|jobs| jobs.try_send(job));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(job) | TrySendError::Disconnected(job))) => {
-                lane.waiting.fetch_sub(job.bytes, Ordering::Relaxed);
-                Err(Busy)
-            }
-            None => Err(Busy),
-        }
+        let pieces = u32::try_from(bytes / PIECE).unwrap_or(u32::MAX).clamp(1, self.pieces);
+        let room = lane.room(pieces, self.patience).await?;
+        // The thread ends only when this is dropped; a thread that died takes no work.
+        lane.jobs.send(Job { work: Box::new(work), _room: room }).map_err(|_| Busy)
     }
 
     /// Bytes of bodies that wait to be scored.
     pub fn waiting_bytes(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.waiting.load(Ordering::Relaxed)).sum()
-    }
-}
-
-impl Drop for Scorers {
-    fn drop(&mut self) {
-        for lane in &mut self.lanes {
-            lane.jobs = None;
-        }
-        // Threads end when their queue is empty. A detector that hangs must not keep the process from
-        // ending, so nobody waits for them here.
-        self.lanes.iter_mut().for_each(|lane| drop(lane.thread.take()));
+        let free: usize = self.lanes.iter().map(|lane| lane.room.available_permits()).sum();
+        (self.pieces as usize * self.lanes.len()).saturating_sub(free) * PIECE
     }
 }
 
 // === impl Lane ===
 
 impl Lane {
-    fn start(number: usize) -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel(MAX_JOBS);
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let done = Arc::clone(&waiting);
-        let thread =
-            thread::Builder::new().name(format!("scorer-{number}")).spawn(move || work_off(&queue, &done))?;
-        Ok(Self { jobs: Some(jobs), waiting, thread: Some(thread) })
+    fn start(number: usize, pieces: u32) -> std::io::Result<Self> {
+        let (jobs, queue) = channel();
+        let stuck = Arc::new(AtomicBool::new(false));
+        let progress = Arc::clone(&stuck);
+        // Nobody joins the thread: it ends when its queue is empty and the scorers are gone, and a detector
+        // that hangs must not keep the process from ending.
+        thread::Builder::new().name(format!("scorer-{number}")).spawn(move || work_off(&queue, &progress))?;
+        Ok(Self { jobs, room: Arc::new(Semaphore::new(pieces as usize)), stuck })
+    }
+
+    async fn room(&self, pieces: u32, patience: Duration) -> Result<OwnedSemaphorePermit, Busy> {
+        match Arc::clone(&self.room).try_acquire_many_owned(pieces) {
+            Ok(room) => return Ok(room),
+            Err(TryAcquireError::Closed) => return Err(Busy),
+            Err(TryAcquireError::NoPermits) if self.stuck.load(Ordering::Relaxed) => return Err(Busy),
+            Err(TryAcquireError::NoPermits) => {}
+        }
+        match timeout(patience, Arc::clone(&self.room).acquire_many_owned(pieces)).await {
+            Ok(Ok(room)) => Ok(room),
+            _ => {
+                self.stuck.store(true, Ordering::Relaxed);
+                Err(Busy)
+            }
+        }
     }
 }
 
-fn work_off(queue: &Receiver<Job>, waiting: &AtomicUsize) {
+fn work_off(queue: &Receiver<Job>, stuck: &AtomicBool) {
     let mut desk = Desk::default();
-    while let Ok(job) = queue.recv() {
+    while let Ok(Job { work, _room }) = queue.recv() {
         // The corridor catches what its detectors do; this catches the rest, so that one bad batch is one
-        // batch unscored and not the end of scoring. The desk may be in any state: it is cleared first.
-        if catch_unwind(AssertUnwindSafe(|| (job.work)(&mut desk))).is_err() {
+        // batch unscored and not the end of scoring. The desk may be in any state: it is replaced.
+        if catch_unwind(AssertUnwindSafe(|| work(&mut desk))).is_err() {
             tracing::error!("a scorer broke on a batch; it passed unscored");
             desk = Desk::default();
         }
         desk.raw.shrink_above(KEEP_BYTES);
-        waiting.fetch_sub(job.bytes, Ordering::Relaxed);
+        stuck.store(false, Ordering::Relaxed);
     }
 }
 
@@ -159,38 +168,56 @@ impl Desk {
 mod tests {
     use super::*;
     use crate::series::{ScopeName, Scopes};
-    use std::sync::mpsc::channel;
 
     fn scope() -> Arc<Scope> {
         Scopes::new(1, 0).get(&ScopeName::Tenant("".into())).expect("room for one")
     }
 
-    #[test]
-    fn jobs_of_one_scope_run_in_order() {
-        let scorers = Scorers::start(3, 1 << 20).expect("threads");
+    const PATIENCE: Duration = Duration::from_millis(20);
+
+    fn scorers(threads: usize, bytes: usize) -> Scorers {
+        Scorers::start(threads, bytes, PATIENCE).expect("threads")
+    }
+
+    #[tokio::test]
+    async fn jobs_of_one_scope_run_in_order() {
+        let scorers = scorers(3, 1 << 20);
         let (results, got) = channel();
         for number in 0..100 {
             let results = results.clone();
-            scorers.submit(&scope(), 1, move |_| results.send(number).expect("listening")).expect("room");
+            let work = move |_: &mut Desk| results.send(number).expect("listening");
+            scorers.submit(&scope(), 1, work).await.expect("room");
         }
         assert_eq!(got.iter().take(100).collect::<Vec<_>>(), (0..100).collect::<Vec<_>>());
     }
 
-    #[test]
-    fn f17_a_thread_that_hangs_lets_batches_pass_unscored() {
-        let scorers = Scorers::start(1, 100).expect("threads");
+    #[tokio::test]
+    async fn f17_a_thread_that_hangs_lets_batches_pass_unscored() {
+        let scorers = scorers(1, PIECE);
         let (release, hold) = channel::<()>();
-        scorers.submit(&scope(), 101, move |_| assert!(hold.recv().is_err())).expect("room");
-        assert_eq!(scorers.submit(&scope(), 1, |_| ()), Err(Busy));
+        scorers.submit(&scope(), 1, move |_| assert!(hold.recv().is_err())).await.expect("room");
+        assert_eq!(scorers.submit(&scope(), 1, |_| ()).await, Err(Busy));
         drop(release);
     }
 
-    #[test]
-    fn a_job_that_panics_is_the_only_one_lost() {
-        let scorers = Scorers::start(1, 1 << 20).expect("threads");
+    #[tokio::test]
+    async fn a_door_waits_for_room_where_the_thread_makes_progress() {
+        let scorers = Scorers::start(1, PIECE, Duration::from_secs(3_600)).expect("threads");
         let (results, got) = channel();
-        scorers.submit(&scope(), 1, |_| panic!("on purpose")).expect("room");
-        scorers.submit(&scope(), 1, move |_| results.send(()).expect("listening")).expect("room");
+        for number in 0..50 {
+            let results = results.clone();
+            let work = move |_: &mut Desk| results.send(number).expect("listening");
+            scorers.submit(&scope(), 1, work).await.expect("room in time");
+        }
+        assert_eq!(got.iter().take(50).count(), 50);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_the_only_one_lost() {
+        let scorers = scorers(1, 1 << 20);
+        let (results, got) = channel();
+        scorers.submit(&scope(), 1, |_| panic!("on purpose")).await.expect("room");
+        scorers.submit(&scope(), 1, move |_| results.send(()).expect("listening")).await.expect("room");
         got.recv().expect("the next job runs");
     }
 }

@@ -36,6 +36,8 @@ pub struct Limits {
     pub max_workloads: u32,
     /// Bytes of request bodies that may wait for a scorer. Over it, requests pass through unscored.
     pub max_scorer_backlog: ByteSize,
+    /// How long an answer is held back at the most where the scorers are behind by `max_scorer_backlog`.
+    pub scorer_patience: PromDuration,
     /// After this time without a sample a series may be forgotten in favour of a new one.
     pub series_idle_timeout: PromDuration,
     /// How far ahead of now a sample may be to be scored. One further ahead passes through unscored.
@@ -60,6 +62,7 @@ impl Default for Limits {
             max_tenants: 1_000,
             max_workloads: 10_000,
             max_scorer_backlog: ByteSize::from_mib(64),
+            scorer_patience: PromDuration::from_millis(20),
             series_idle_timeout: PromDuration::from_secs(600),
             max_future: PromDuration::from_secs(2 * 3600),
             elements: ElementLimits::default(),

@@ -116,7 +116,7 @@ impl Shared {
             None => self.receive(version, &body)?,
         };
         if counts_as_written(&answer) {
-            self.parts.observer.observe(accepted);
+            self.parts.observer.observe(accepted).await;
         } else {
             self.parts.observer.give_way(accepted.tenant, &answer.headers, answer.status, &answer.body);
         }

@@ -65,8 +65,9 @@ impl Observer {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Hands `accepted` to its scorer. Costs the sender nothing but this call.
-    pub(super) fn observe(&self, accepted: Accepted) {
+    /// Hands `accepted` to its scorer. Costs the sender nothing but this call, unless the scorer is far
+    /// behind: then it waits for room, no longer than `limits.scorer_patience`.
+    pub(super) async fn observe(&self, accepted: Accepted) {
         let shared = &self.shared;
         if shared.pipeline.settings().rules.is_empty() {
             return; // nothing can be selected, so nothing needs to be understood
@@ -77,7 +78,8 @@ impl Observer {
         };
         let (work, home) = (Arc::clone(shared), Arc::clone(&scope));
         let bytes = accepted.body.len();
-        if shared.scorers.submit(&scope, bytes, move |desk| work.score(&home, &accepted, desk)).is_err() {
+        let job = move |desk: &mut Desk| work.score(&home, &accepted, desk);
+        if shared.scorers.submit(&scope, bytes, job).await.is_err() {
             shared.metrics.unscored(Reason::Overload);
         }
     }
