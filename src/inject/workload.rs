@@ -97,10 +97,8 @@ impl Workloads {
         if self.known.len() >= self.limit {
             return None;
         }
-        let pairs: Vec<(&str, &str)> = std::iter::zip(&self.names, &key.1)
-            .map(|(name, value)| (name.as_str(), &**value))
-            .filter(|(_, value)| !value.is_empty())
-            .collect();
+        let pairs: Vec<(&str, &str)> =
+            std::iter::zip(&self.names, &key.1).map(|(name, value)| (name.as_str(), &**value)).collect();
         let made = Arc::new(Workload {
             labels: Arc::new(SeriesLabels::of_scored(&pairs, interner)),
             scored: AtomicI64::new(0),

@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::encode::{label_field_len, pairs, sample_field_len, write_label_field, write_sample_field};
 use crate::batch::Sample;
 use crate::inject::{Emit, ScoreSample};
 use crate::series::labels::{Pair, SeriesLabels};
@@ -73,10 +74,9 @@ impl ScoreBlock {
     pub fn push(&mut self, labels: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample) {
         self.elements.reserve(ROOM);
         let labels_len = self.place(labels, name);
-        let (sample_bytes, sample_len) = encode(sample);
-        self.write_head(labels_len + sample_len);
+        self.write_head(labels_len + sample_field_len(&sample));
         self.write_labels(labels, name);
-        self.literal_bytes(&sample_bytes[..sample_len]);
+        self.literal(|out| write_sample_field(out, &sample));
         std::mem::swap(&mut self.places, &mut self.next_places);
         self.last = Some((Arc::clone(labels), name));
         self.series += 1;
@@ -108,11 +108,11 @@ impl ScoreBlock {
     fn place(&mut self, labels: &SeriesLabels, name: &Pair) -> usize {
         self.next_places.clear();
         let (mut total, mut from) = (0, 0);
-        for pair in in_order(labels, name) {
+        for pair in pairs(labels, name) {
             let same = self.find(pair, from);
             let len = match same {
                 Some(index) => self.places[index].len,
-                None => label_len(pair),
+                None => label_field_len(pair),
             };
             from = same.map_or(from, |index| index + 1);
             total += len;
@@ -144,20 +144,19 @@ impl ScoreBlock {
 
     /// `TimeSeries` begins: field 1 of the request, and its length.
     fn write_head(&mut self, len: usize) {
-        self.end_copy();
-        let before = self.literal.len();
-        self.literal.push(0x0a);
-        varint::write(&mut self.literal, len as u64);
-        self.raw_len += self.literal.len() - before;
+        self.literal(|out| {
+            out.push(0x0a);
+            varint::write(out, len as u64);
+        });
     }
 
     fn write_labels(&mut self, labels: &SeriesLabels, name: &Pair) {
-        for (index, pair) in in_order(labels, name).enumerate() {
+        for (index, pair) in pairs(labels, name).enumerate() {
             let place = self.next_places[index];
             self.next_places[index].at = self.raw_len;
             match place.same {
                 Some(same) => self.copy_from(self.places[same].at, place.len),
-                None => self.literal_label(pair),
+                None => self.literal(|out| write_label_field(out, pair)),
             }
         }
     }
@@ -174,25 +173,13 @@ impl ScoreBlock {
         self.raw_len += len;
     }
 
-    /// Field 1 of `TimeSeries`: a label with its name and value.
-    fn literal_label(&mut self, pair: &Pair) {
+    /// Lets `write` append bytes that are spelled out.
+    #[inline]
+    fn literal(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.end_copy();
         let before = self.literal.len();
-        let inner = field_len(pair.name().len()) + field_len(pair.value().len());
-        self.literal.push(0x0a);
-        varint::write(&mut self.literal, inner as u64);
-        for (tag, text) in [(0x0a, pair.name()), (0x12, pair.value())] {
-            self.literal.push(tag);
-            varint::write(&mut self.literal, text.len() as u64);
-            self.literal.extend_from_slice(text.as_bytes());
-        }
+        write(&mut self.literal);
         self.raw_len += self.literal.len() - before;
-    }
-
-    fn literal_bytes(&mut self, bytes: &[u8]) {
-        self.end_copy();
-        self.literal.extend_from_slice(bytes);
-        self.raw_len += bytes.len();
     }
 
     fn flush(&mut self) {
@@ -250,41 +237,6 @@ impl<'a> Extend<&'a ScoreSample> for ScoreBlock {
     }
 }
 
-/// The pairs of a score series sorted by name, its own name where it belongs.
-fn in_order<'a>(labels: &'a SeriesLabels, name: &'a Pair) -> impl Iterator<Item = &'a Pair> {
-    let (before, after) = labels.around_name();
-    before.iter().map(Arc::as_ref).chain([name]).chain(after.iter().map(Arc::as_ref))
-}
-
-/// Encoded length of a label in its series.
-fn label_len(pair: &Pair) -> usize {
-    let inner = field_len(pair.name().len()) + field_len(pair.value().len());
-    1 + varint::len(inner as u64) + inner
-}
-
-/// Encoded length of a string field of `len` bytes with a one-byte tag.
-fn field_len(len: usize) -> usize {
-    1 + varint::len(len as u64) + len
-}
-
-/// Field 2 of `TimeSeries`: the value as fixed64 and the timestamp as varint, and how long that is.
-fn encode(sample: Sample) -> ([u8; 22], usize) {
-    let mut bytes = [0; 22];
-    let mut timestamp = sample.timestamp_ms as u64;
-    let inner = 9 + 1 + varint::len(timestamp);
-    bytes[..3].copy_from_slice(&[0x12, inner as u8, 0x09]);
-    bytes[3..11].copy_from_slice(&sample.value.to_bits().to_le_bytes());
-    bytes[11] = 0x10;
-    let mut at = 12;
-    while timestamp >= 0x80 {
-        bytes[at] = timestamp as u8 | 0x80;
-        timestamp >>= 7;
-        at += 1;
-    }
-    bytes[at] = timestamp as u8;
-    (bytes, at + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -331,7 +283,7 @@ mod tests {
         for (got, want) in request.timeseries.iter().zip(scores) {
             let labels: Vec<_> = got.labels.iter().map(|l| (l.name.as_str(), l.value.as_str())).collect();
             let expected: Vec<_> =
-                in_order(&want.labels, want.name).map(|pair| (pair.name(), pair.value())).collect();
+                pairs(&want.labels, want.name).map(|pair| (pair.name(), pair.value())).collect();
             assert_eq!(labels, expected);
             assert!(labels.is_sorted(), "F12: labels are sorted");
             assert_eq!(got.samples.len(), 1);

@@ -1,25 +1,22 @@
-//! Scores as remote-write requests (F12).
+//! Scores as remote-write requests (F12): [`V2`], and the fields that [`ScoreBlock`](super::ScoreBlock)
+//! spells for version 1.0.
 //!
-//! All encoders append to their output. Labels stand sorted by name and without empty values; scores of one
-//! series that follow one another share a series entry. Original requests are never encoded again, so
-//! nothing but scores passes through here.
+//! Labels stand sorted by name. Original requests are never encoded again, so nothing but scores passes
+//! through here.
 
-mod snappy;
 #[cfg(test)]
 mod tests;
 mod v2;
 
 use std::sync::Arc;
 
-pub use snappy::V1Snappy;
 pub use v2::V2;
 
 use crate::batch::Sample;
 use crate::inject::ScoreSample;
-use crate::series::labels::Pair;
+use crate::series::labels::{Pair, SeriesLabels};
 use crate::wire::varint;
 
-const TIMESERIES: u8 = 0x0a;
 const LABEL: u8 = 0x0a;
 const NAME: u8 = 0x0a;
 const VALUE: u8 = 0x12;
@@ -27,33 +24,16 @@ const SAMPLES: u8 = 0x12;
 const SAMPLE_VALUE: u8 = 0x09;
 const SAMPLE_TIMESTAMP: u8 = 0x10;
 
-/// Appends `scores` to `out` as a `prometheus.WriteRequest`, uncompressed.
-pub fn v1(scores: &[ScoreSample], out: &mut Vec<u8>) {
-    for entry in entries(scores) {
-        let labels: usize = pairs(&entry[0]).map(label_field_len).sum();
-        let samples: usize = entry.iter().map(|score| sample_field_len(&score.sample)).sum();
-        out.push(TIMESERIES);
-        varint::write(out, (labels + samples) as u64);
-        pairs(&entry[0]).for_each(|pair| write_label_field(out, pair));
-        entry.iter().for_each(|score| write_sample_field(out, &score.sample));
-    }
-}
-
 /// `scores` cut where the series changes; no piece is empty.
 fn entries(scores: &[ScoreSample]) -> impl Iterator<Item = &[ScoreSample]> {
     scores.chunk_by(|a, b| Arc::ptr_eq(&a.labels, &b.labels) && std::ptr::eq(a.name, b.name))
 }
 
-/// All pairs of the injected series in order, its name among them.
+/// All pairs of the injected series sorted by name, its own name where it belongs.
 #[inline(always)]
-fn all_pairs(score: &ScoreSample) -> impl Iterator<Item = &Pair> {
-    let (before, after) = score.labels.around_name();
-    before.iter().map(Arc::as_ref).chain(std::iter::once(score.name)).chain(after.iter().map(Arc::as_ref))
-}
-
-/// The pairs that are written: an empty value is the same as no label.
-fn pairs(score: &ScoreSample) -> impl Iterator<Item = &Pair> {
-    all_pairs(score).filter(|pair| !pair.value().is_empty())
+pub(super) fn pairs<'a>(labels: &'a SeriesLabels, name: &'a Pair) -> impl Iterator<Item = &'a Pair> {
+    let (before, after) = labels.around_name();
+    before.iter().map(Arc::as_ref).chain([name]).chain(after.iter().map(Arc::as_ref))
 }
 
 fn text_field_len(text: &str) -> usize {
@@ -65,12 +45,13 @@ fn label_len(pair: &Pair) -> usize {
 }
 
 /// Bytes of the label field of `pair`, its key and length among them.
-fn label_field_len(pair: &Pair) -> usize {
+pub(super) fn label_field_len(pair: &Pair) -> usize {
     let len = label_len(pair);
     1 + varint::len(len as u64) + len
 }
 
-fn write_label_field(out: &mut Vec<u8>, pair: &Pair) {
+/// Appends the label field of `pair`.
+pub(super) fn write_label_field(out: &mut Vec<u8>, pair: &Pair) {
     out.push(LABEL);
     varint::write(out, label_len(pair) as u64);
     for (key, text) in [(NAME, pair.name()), (VALUE, pair.value())] {
@@ -87,12 +68,13 @@ fn sample_len(sample: &Sample) -> usize {
 
 /// Bytes of the sample field, its key and length among them. A sample never needs a second length byte.
 #[inline]
-fn sample_field_len(sample: &Sample) -> usize {
+pub(super) fn sample_field_len(sample: &Sample) -> usize {
     2 + sample_len(sample)
 }
 
+/// Appends the sample field.
 #[inline]
-fn write_sample_field(out: &mut Vec<u8>, sample: &Sample) {
+pub(super) fn write_sample_field(out: &mut Vec<u8>, sample: &Sample) {
     let [v0, v1, v2, v3, v4, v5, v6, v7] = sample.value.to_bits().to_le_bytes();
     let (key, len) = (SAMPLES, sample_len(sample) as u8);
     out.extend_from_slice(&[key, len, SAMPLE_VALUE, v0, v1, v2, v3, v4, v5, v6, v7, SAMPLE_TIMESTAMP]);

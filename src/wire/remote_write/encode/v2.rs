@@ -52,7 +52,7 @@ impl V2 {
     }
 
     /// Appends `scores` to `out`: the symbols as they are met, the first of them empty, then the series,
-    /// each with metadata that says gauge.
+    /// each with metadata that says gauge. Scores of one series that follow one another share an entry.
     pub fn encode(&mut self, scores: &[ScoreSample], out: &mut Vec<u8>) {
         self.request += 1;
         self.series.clear();
@@ -67,7 +67,7 @@ impl V2 {
 
     fn entry<'a>(&mut self, entry: &'a [ScoreSample], symbols: &mut Symbols<'a, '_>) {
         self.references.clear();
-        for pair in pairs(&entry[0]) {
+        for pair in pairs(&entry[0].labels, entry[0].name) {
             let [name, value] = self.references_of(pair, symbols);
             varint::write(&mut self.references, name.into());
             varint::write(&mut self.references, value.into());
