@@ -156,7 +156,7 @@ fn choices(definition: &Map<String, Value>) -> Option<String> {
     let one_of = definition.get("oneOf").and_then(Value::as_array).cloned().unwrap_or_default();
     let described = one_of.iter().filter_map(|one| match one.get("const") {
         Some(value) => Some(value.clone()),
-        None => one.get("properties")?.as_object()?.keys().next().map(|key| Value::from(format!("{key}: …"))),
+        None => one.get("properties")?.as_object()?.keys().next().map(|key| Value::from(format!("{key}(…)"))),
     });
     let all: Vec<String> = plain
         .into_iter()

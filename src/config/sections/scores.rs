@@ -15,7 +15,7 @@ pub struct Scores {
     /// The metric names of the scores: `$VAR` stands for `anomaly_score`, `yhat`, `yhat_lower` or
     /// `yhat_upper`. Write for example `sidelong_$VAR` to run beside another detector.
     pub name_template: NameTemplate,
-    /// When a score is sent, for rules that do not say it themselves: `always`, or `above: 0.5`.
+    /// When a score is sent, for rules that do not say it themselves: `always`, or `above(0.5)`.
     pub emit: RawEmit,
     /// Score series that may exist at the same time, over all rules. Further ones are not sent.
     pub max_series: u32,

@@ -5,7 +5,7 @@ mod values;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::values::{Deviation, OneOrMany, Range};
+pub use self::values::{Deviation, OneOrMany, Range, RawEmit};
 use super::rule::{Bounds, Direction, Emit, Kind, Output, Outputs, Rule, Sides};
 use super::{Selector, SelectorError};
 
@@ -60,7 +60,7 @@ pub struct RawRule {
     /// detector has learned to be rare on each series.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub z_threshold: Option<f64>,
-    /// When a score is sent: `always`, or `above: 0.5` to send it only from the first score of at
+    /// When a score is sent: `always`, or `above(0.5)` to send it only from the first score of at
     /// least 0.5 until one falls below half of that. A stale marker then ends the score series.
     /// Default: `scores.emit`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,17 +98,6 @@ pub enum RawDirection {
     AboveExpected,
     /// Only values below the expected one.
     BelowExpected,
-}
-
-/// When a score is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RawEmit {
-    /// With every sample.
-    #[default]
-    Always,
-    /// From this score on.
-    Above(f64),
 }
 
 /// A series that is sent for a scored one.
@@ -450,6 +439,19 @@ provide_series: []
         assert!(errors_of("name: x")[0].contains("match: node_load1"));
         assert!(errors_of("{match: up, clip_predictions: true}")[0].contains("needs data_range"));
         assert!(errors_of("{match: up, data_range: [-inf, inf]}")[0].contains("at most one side"));
+    }
+
+    #[test]
+    fn a_threshold_is_written_as_a_text_or_as_a_mapping() {
+        let check = |emit: &str, want| assert_eq!(rule(&format!("{{match: up, emit: {emit}}}")).emit, want);
+        check("always", Some(RawEmit::Always));
+        check("above(0.5)", Some(RawEmit::Above(0.5)));
+        check("above( 2 )", Some(RawEmit::Above(2.0)));
+        check("{above: 0.5}", Some(RawEmit::Above(0.5)));
+        for wrong in ["above", "above()", "above(x)", "never", "{below: 1}", "0.5"] {
+            let yaml = format!("{{match: up, emit: {wrong}}}");
+            assert!(serde_saphyr::from_str::<RawRule>(&yaml).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, SeqAccess, Visitor};
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One text, or a list of them.
@@ -29,8 +29,26 @@ pub struct Deviation {
     pub above: f64,
 }
 
+/// When a score is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawEmit {
+    /// With every sample.
+    #[default]
+    Always,
+    /// From this score on.
+    Above(f64),
+}
+
 /// A number; `inf` may stand in words, as vmanomaly's files have it.
 struct Number(f64);
+
+/// `{above: 0.5}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Above {
+    above: f64,
+}
 
 // === impl OneOrMany ===
 
@@ -171,6 +189,38 @@ impl JsonSchema for Deviation {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["number", "array"], "items": { "type": "number" }, "format": "deviation" })
+    }
+}
+
+// === impl RawEmit ===
+
+impl<'de> Deserialize<'de> for RawEmit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EmitVisitor;
+
+        impl<'de> Visitor<'de> for EmitVisitor {
+            type Value = RawEmit;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("always, or above(0.5)")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<RawEmit, E> {
+                let above = |text: &str| text.strip_prefix("above(")?.strip_suffix(')')?.trim().parse().ok();
+                match text {
+                    "always" => Some(RawEmit::Always),
+                    _ => above(text).map(RawEmit::Above),
+                }
+                .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawEmit, A::Error> {
+                let Above { above } = Deserialize::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(RawEmit::Above(above))
+            }
+        }
+
+        deserializer.deserialize_any(EmitVisitor)
     }
 }
 
