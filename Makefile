@@ -40,7 +40,7 @@ help: ## print this manual
 #? make check     formatting, clippy with warnings denied, rustdoc with broken links denied, shellcheck, cargo-deny.
 #? make bench     release build, then the table of benches/rig against vmagent in the same run. BENCH=quick (about
 #?                3 minutes, the figures that gate) or BENCH=full (about 25; wants a quiet machine).
-#? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus.
+#? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus. Its first build takes ten minutes.
 #? make generate  rewrites what is generated and checked in: protobuf code, the configuration reference.
 #? make tools     installs the real parts alone, and lists them.
 #?

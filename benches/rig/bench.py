@@ -147,12 +147,10 @@ def measure(a, v):
 def memory(v, row, size, idle):
     """State and index against label bytes, by Sidelong's own account; RSS beside it as the cross-check."""
     own = row["own"]
-    state, labels = own.get("sidelong_series_state_bytes"), own.get("sidelong_series_label_bytes")
     v.say(f"RSS beyond idle a series, {size:,} series", (row["rss"] - idle) * 2**20 / size, " B")
-    if state is not None:
-        v.most("state and index a series", state / size, 400, " B")
-    if labels is not None:
-        v.say("interned label bytes a series", labels / size, " B")
+    v.most("state and index a series", own["bytesPerSeries"], 400, " B")
+    v.say("interned label bytes a series", own["labelBytes"] / size, " B")
+    v.least("series in the table", own["series"] / size, 1)
 
 
 if __name__ == "__main__":

@@ -164,7 +164,8 @@ IGNORED = "up,scrape_,scored_series,anomalous_series"
 SIDELONG = """# Written by the benchmark rig.
 {door}
 server: {{ listen: 127.0.0.1:{port}, admin_listen: 127.0.0.1:{admin} }}
-limits: {{ max_series: 2000000 }}
+limits: {{ max_series: 2000000, max_series_per_tenant: 2000000 }}
+scores: {{ max_series: 2000000 }}
 {rules}
 """
 SCORED = """rules:
@@ -306,13 +307,11 @@ class Run:
         """How many scores a peer owes for so many samples."""
         return samples if self.name == "sidelong" else 0
 
-    def own_metrics(self):
-        """Sidelong's own metrics without labels, by name."""
+    def budget(self):
+        """What Sidelong says of its own memory: bytesPerSeries (state and index), labelBytes in all."""
         if not self.name.startswith("sidelong"):
             return {}
-        text = fetch(f"http://127.0.0.1:{self.peers.admin}/metrics")
-        pairs = (line.rsplit(" ", 1) for line in text.splitlines() if line and line[0] != "#")
-        return {name: float(value) for name, value in pairs if "{" not in name}
+        return json.loads(fetch(f"http://127.0.0.1:{self.peers.admin}/api/v1/status/budget"))["data"]
 
     def cpu(self):
         return cpu_seconds(self.peer.pid) if self.peer else 0.0
@@ -393,7 +392,7 @@ def push_rss(a, name, n):
                   rate=n / a.rss_period, now_ts=True)
         s = r.drain(g["samples"], scores=r.scores(g["samples"]))
         rss, peak = r.memory()
-        return dict(rss=rss, peak=peak, own=r.own_metrics(), arrived=s["samples"] / max(1, g["samples"]))
+        return dict(rss=rss, peak=peak, own=r.budget(), arrived=s["samples"] / max(1, g["samples"]))
     finally:
         r.close()
 
