@@ -18,7 +18,7 @@ TOOLS := tests/tools
 
 # The end-to-end tests wait for scrapes far longer than they compute.
 export RUST_TEST_THREADS ?= 4
-export SIDELONG_TEST_REPORT := $(abspath $(TARGET))/real-parts.tsv
+export SIDELONG_TEST_REPORT := $(CURDIR)/target/real-parts.tsv
 
 FUZZ_SECONDS ?= 20
 BENCH ?= quick
@@ -63,7 +63,7 @@ demo:
 .PHONY: test
 test:
 	@$(TOOLS)/install
-	@mkdir -p $(TARGET) && rm -f $(SIDELONG_TEST_REPORT)
+	@mkdir -p target && rm -f $(SIDELONG_TEST_REPORT)
 	@status=0; cargo test --workspace --no-fail-fast $(TEST) || status=$$?; $(TOOLS)/report; exit $$status
 
 .PHONY: check
