@@ -85,7 +85,7 @@ impl Drop for Pair {
 impl SeriesLabels {
     /// Takes the labels of a series as its source spells them, in any order.
     ///
-    /// A label called [`FOR`] that the series has itself is renamed to [`EXPORTED_FOR`]. An empty value is
+    /// An empty value is the same as no label and is left out. A label called [`FOR`] that the series has itself is renamed to [`EXPORTED_FOR`]. An empty value is
     /// the same as no label, and is left out.
     pub fn of_scored(labels: &[(&str, &str)], interner: &Interner) -> Self {
         let mut renamed: Vec<(&str, &str)> = labels

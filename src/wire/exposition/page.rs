@@ -290,6 +290,10 @@ impl Known {
             return None;
         }
         let end = text::guess_series_end(line)?;
+        // The series was seen to be sound text; what follows it on this line was not. Values are ASCII.
+        if !line.get(end..)?.is_ascii() {
+            return None;
+        }
         let key = Key::of(line.get(..end)?, seed);
         let skipped = likely.iter().take(2).position(|known| *known == key)?;
         self.next += skipped + 1;

@@ -233,6 +233,17 @@ fn any_protobuf() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|pieces| pieces.concat())
 }
 
+#[test]
+fn p26_a_recalled_series_excuses_no_bytes_behind_it() {
+    let before = b"y_total 1\n";
+    let keys = read_in(Syntax::Text, &[before]).0.series_keys();
+    let mut page = Page::new();
+    page.start(Format { syntax: Syntax::Text, utf8_names: false }, LIMITS, 7, SCRAPED_AT);
+    page.recall(keys);
+    page.push(b"y_total 1 # \x80\n").and_then(|()| page.finish()).expect("within the limits");
+    assert_eq!((page.stats().samples, page.stats().lines_unparsed), (0, 1));
+}
+
 proptest! {
     #[test]
     fn a_page_reads_the_same_whatever_page_it_recalls(

@@ -24,6 +24,8 @@ pub struct ScoreBlock {
     /// Bytes that the elements decompress to.
     raw_len: usize,
     series: usize,
+    /// Bytes that the labels of the previous series take.
+    labels_len: usize,
     /// Bytes that are not written yet: they join into one literal.
     literal: Vec<u8>,
     /// The copy that is not written yet: where its source begins, and how long it is.
@@ -73,13 +75,81 @@ impl ScoreBlock {
     /// Adds one series with one sample.
     pub fn push(&mut self, labels: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample) {
         self.elements.reserve(ROOM);
-        let labels_len = self.place(labels, name);
-        self.write_head(labels_len + sample_field_len(&sample));
-        self.write_labels(labels, name);
+        let sample_len = sample_field_len(&sample);
+        if let Some(same) = self.same_pairs(labels, name) {
+            self.push_alike(labels, same, sample_len);
+        } else {
+            self.labels_len = self.place(labels, name);
+            self.write_head(self.labels_len + sample_len);
+            self.write_labels(labels, name);
+            std::mem::swap(&mut self.places, &mut self.next_places);
+        }
         self.literal(|out| write_sample_field(out, &sample));
-        std::mem::swap(&mut self.places, &mut self.next_places);
         self.last = Some((Arc::clone(labels), name));
         self.series += 1;
+    }
+
+    /// Which pairs the series shares with the previous one, a bit each, where the two have the same name and
+    /// as many labels around it: nearly always. Equal pairs are one pair, so no text is compared.
+    #[inline]
+    fn same_pairs(&self, labels: &SeriesLabels, name: &'static Pair) -> Option<u64> {
+        let (last, last_name) = self.last.as_ref()?;
+        let (pairs, known) = (labels.pairs(), last.pairs());
+        let alike = pairs.len() == known.len()
+            && pairs.len() < 63
+            && labels.around_name().0.len() == last.around_name().0.len()
+            && std::ptr::eq(*last_name, name)
+            && self.places.len() == pairs.len() + 1
+            && self.labels_len < REACH / 4;
+        let bits = pairs.iter().zip(known).enumerate().map(|(at, (a, b))| u64::from(Arc::ptr_eq(a, b)) << at);
+        alike.then(|| bits.fold(0, |all, bit| all | bit))
+    }
+
+    /// Writes the labels of a series that is like the previous one but for the pairs that are not in `same`.
+    #[inline]
+    fn push_alike(&mut self, labels: &SeriesLabels, same: u64, sample_len: usize) {
+        let pairs = labels.pairs();
+        let name_at = labels.around_name().0.len();
+        // The name has a place between those of the pairs, and is shared.
+        let below = (1_u64 << name_at) - 1;
+        let shared = (same & below) | (1 << name_at) | ((same & !below) << 1);
+        let pair_of = |place: usize| &pairs[place - usize::from(place > name_at)];
+        let mut changed = !shared & ((1 << self.places.len()) - 1);
+        while changed != 0 {
+            let at = changed.trailing_zeros() as usize;
+            let len = label_field_len(pair_of(at));
+            self.labels_len = self.labels_len - self.places[at].len + len;
+            self.places[at].len = len;
+            changed &= changed - 1;
+        }
+        // The far end of a long series is out of reach of the previous one.
+        let shared = if self.labels_len < REACH / 2 { shared } else { 0 };
+        self.write_head(self.labels_len + sample_len);
+        let mut at = 0;
+        while at < self.places.len() {
+            let run = (shared >> at).trailing_ones() as usize;
+            if run == 0 {
+                self.places[at].at = self.raw_len;
+                self.literal(|out| write_label_field(out, pair_of(at)));
+            } else {
+                self.copy_run(at, run);
+            }
+            at += run.max(1);
+        }
+    }
+
+    /// Copies `run` pairs of the previous series from place `at` on: they stand side by side there.
+    #[inline]
+    fn copy_run(&mut self, at: usize, run: usize) {
+        let places = &mut self.places[at..at + run];
+        let start = places[0].at;
+        let moved = self.raw_len - start;
+        let mut len = 0;
+        for place in places {
+            place.at += moved;
+            len += place.len;
+        }
+        self.copy_from(start, len);
     }
 
     /// Adds all of `other`, which is left empty.
