@@ -1,4 +1,4 @@
-use super::sections::{Auth, Protocol};
+use super::sections::Protocol;
 use super::units::PromDuration;
 use super::*;
 use crate::rules::Emit;
@@ -62,7 +62,7 @@ rules:
     let downstream = config.downstream.unwrap();
     assert_eq!(downstream.url.as_url().query(), Some("a=b"));
     assert_eq!((downstream.protocol, downstream.timeout), (Protocol::V2, PromDuration::from_secs(10)));
-    assert!(matches!(downstream.auth(), Auth::Authorization(_)));
+    assert!(downstream.authorization.is_some());
     assert_eq!(config.scrape.targets[0].sample_limit, 3);
     let emits: Vec<Emit> = config.rules.iter().take(2).map(|(_, rule)| rule.emit).collect();
     assert_eq!(emits, [Emit::Above(0.5), Emit::Always]);
@@ -175,18 +175,6 @@ fn b19_a_configuration_shows_none_of_its_secrets() {
     }
     let error = Config::from_yaml(&sigv4, &environment).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
-    let plain = super::sections::SigV4 { secret_key: Some("canary12".parse_secret()), ..Default::default() };
-    assert!(!format!("{plain:?}").contains("canary"));
-}
-
-trait ParseSecret {
-    fn parse_secret(&self) -> secret::Secret;
-}
-
-impl ParseSecret for str {
-    fn parse_secret(&self) -> secret::Secret {
-        secret::Secret::new(self)
-    }
 }
 
 #[test]

@@ -7,12 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::auth::Credentials;
-use super::{
-    Auth, Authorization, BasicAuth, Findings, Header, HttpUrl, OAuth2, SectionError, SigV4, TlsConfig,
-};
+use super::{Findings, Header, HttpUrl, OAuth2, SectionError};
 use crate::config::secret::Secret;
 use crate::config::units::{ByteSize, PromDuration};
-use crate::net::client::HttpClientConfig;
+use crate::net::client::{AuthorizationConfig, BasicAuthConfig, HttpClientConfig, SigV4Config, TlsConfig};
 
 /// The receiver that gets every request as it came, and the scores in requests of their own. Without this
 /// section Sidelong runs in loop-back mode: it keeps the newest scores at `/scores`.
@@ -39,16 +37,16 @@ pub struct Downstream {
     pub headers: BTreeMap<String, Secret>,
     /// User and password. Credentials given here take the place of the sender's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic_auth: Option<BasicAuth>,
+    pub basic_auth: Option<BasicAuthConfig>,
     /// An `Authorization` header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorization: Option<Authorization>,
+    pub authorization: Option<AuthorizationConfig>,
     /// OAuth 2.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
     /// AWS Signature Version 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sigv4: Option<SigV4>,
+    pub sigv4: Option<SigV4Config>,
     /// TLS towards the downstream.
     #[serde(default)]
     pub tls_config: TlsConfig,
@@ -96,11 +94,6 @@ impl Downstream {
             sigv4: None,
             tls_config: TlsConfig::default(),
         }
-    }
-
-    /// How requests are authorized.
-    pub fn auth(&self) -> Auth<'_> {
-        self.credentials().auth()
     }
 
     /// What the client of the downstream is made from.

@@ -2,7 +2,6 @@
 
 mod auth;
 mod downstream;
-mod http_client;
 mod limits;
 mod scores;
 mod scrape;
@@ -11,7 +10,7 @@ mod values;
 
 use std::fmt::Display;
 
-pub use self::auth::{Auth, Authorization, BasicAuth, OAuth2, SigV4, TlsConfig, TlsVersion};
+pub use self::auth::OAuth2;
 pub use self::downstream::{Downstream, Protocol, Tenants};
 pub use self::limits::Limits;
 pub use self::scores::Scores;

@@ -7,10 +7,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::auth::Credentials;
-use super::{Auth, Authorization, BasicAuth, Findings, HttpUrl, OAuth2, SectionError, TlsConfig};
+use super::{Findings, HttpUrl, OAuth2, SectionError};
 use crate::config::secret::Secret;
 use crate::config::units::{ByteSize, PromDuration};
-use crate::net::client::HttpClientConfig;
+use crate::net::client::{AuthorizationConfig, BasicAuthConfig, HttpClientConfig, TlsConfig};
 
 /// What the pull door fetches: configured targets at `/scrape/NAME`, one fixed upstream, and what the
 /// allow-list names at `/proxy?target=` and through `proxy_url`.
@@ -81,10 +81,10 @@ pub struct Target {
     pub headers: BTreeMap<String, Secret>,
     /// User and password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic_auth: Option<BasicAuth>,
+    pub basic_auth: Option<BasicAuthConfig>,
     /// An `Authorization` header, such as the bearer token that the kubelet needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorization: Option<Authorization>,
+    pub authorization: Option<AuthorizationConfig>,
     /// OAuth 2.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth2: Option<OAuth2>,
@@ -195,11 +195,6 @@ impl Target {
             oauth2: None,
             tls_config: TlsConfig::default(),
         }
-    }
-
-    /// How requests are authorized.
-    pub fn auth(&self) -> Auth<'_> {
-        self.credentials().auth()
     }
 
     /// What a client of this target is made from.

@@ -1,7 +1,7 @@
 //! How a client authenticates itself and its peer, in Prometheus' spelling.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -47,6 +47,7 @@ pub struct BasicAuthConfig {
     /// The user name.
     pub username: String,
     /// The password. Default: empty.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
     pub password: Secret,
     /// A file with the password, read again when it changes, in place of `password`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +62,7 @@ pub struct AuthorizationConfig {
     #[serde(rename = "type")]
     pub kind: String,
     /// What follows the scheme. Default: empty.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
     pub credentials: Secret,
     /// A file with what follows the scheme, read again when it changes, in place of `credentials`.
     /// Default: none.
@@ -75,6 +77,7 @@ pub struct OAuth2Config {
     /// The client's public name.
     pub client_id: String,
     /// The client's secret. Default: empty.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
     pub client_secret: Secret,
     /// A file with the client's secret, read at every fetch, in place of `client_secret`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,7 +87,7 @@ pub struct OAuth2Config {
     /// The scopes asked for. Default: none.
     pub scopes: Vec<String>,
     /// Further parameters of the token request. Default: none.
-    pub endpoint_params: BTreeMap<String, String>,
+    pub endpoint_params: BTreeMap<String, Secret>,
     /// Certificates and versions for the token endpoint. Default: the system's certificate authorities.
     pub tls_config: TlsConfig,
 }
@@ -94,14 +97,19 @@ pub struct OAuth2Config {
 #[serde(deny_unknown_fields, default)]
 pub struct SigV4Config {
     /// The region that the requests are signed for. Default: that of the credentials chain.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub region: String,
     /// The access key. Default: that of the credentials chain.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub access_key: String,
     /// The secret key that belongs to `access_key`.
+    #[serde(skip_serializing_if = "Secret::is_empty")]
     pub secret_key: Secret,
     /// The profile of the shared AWS files to take credentials from. Default: the chain's own choice.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub profile: String,
     /// A role to assume with these credentials. Default: none.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub role_arn: String,
 }
 
@@ -215,37 +223,6 @@ impl HttpClientConfig {
             _ => Ok(()),
         }
     }
-
-    /// Whether requests carry credentials of our own, which then win over the sender's.
-    pub fn has_credentials(&self) -> bool {
-        self.basic_auth.is_some()
-            || self.authorization.is_some()
-            || self.bearer_token.is_some()
-            || self.bearer_token_file.is_some()
-            || self.oauth2.is_some()
-            || self.sigv4.is_some()
-    }
-
-    /// Takes relative paths to start at `directory`, that of the configuration file, as Prometheus does.
-    pub fn set_directory(&mut self, directory: &Path) {
-        let join = |file: &mut Option<SecretFile>| {
-            if let Some(file) = file {
-                *file = SecretFile::new(directory.join(file.path()));
-            }
-        };
-        self.tls_config.set_directory(directory);
-        join(&mut self.bearer_token_file);
-        if let Some(basic) = &mut self.basic_auth {
-            join(&mut basic.password_file);
-        }
-        if let Some(authorization) = &mut self.authorization {
-            join(&mut authorization.credentials_file);
-        }
-        if let Some(oauth2) = &mut self.oauth2 {
-            join(&mut oauth2.client_secret_file);
-            oauth2.tls_config.set_directory(directory);
-        }
-    }
 }
 
 impl AuthorizationConfig {
@@ -287,12 +264,6 @@ impl TlsConfig {
             _ => Err(TlsError::HalfPair.into()),
         }
     }
-
-    fn set_directory(&mut self, directory: &Path) {
-        for file in [&mut self.ca_file, &mut self.cert_file, &mut self.key_file].into_iter().flatten() {
-            *file = directory.join(&*file);
-        }
-    }
 }
 
 /// An error if a secret is given by value and by file.
@@ -315,7 +286,7 @@ mod tests {
              scopes: [write]\n  endpoint_params: {audience: prom}\ntls_config:\n  ca_file: ca.pem\n  min_version: TLS13\n",
         );
         config.check().unwrap();
-        assert_eq!(config.oauth2.unwrap().endpoint_params["audience"], "prom");
+        assert_eq!(config.oauth2.unwrap().endpoint_params["audience"].expose(), "prom");
         assert_eq!(config.tls_config.min_version, TlsVersion::Tls13);
         let config = parse("authorization:\n  credentials_file: /var/run/token\n");
         assert_eq!(config.authorization.unwrap().kind, "Bearer");
@@ -360,13 +331,5 @@ mod tests {
         let shown = format!("{config:?} {config:#?} {}", serde_json::to_string(&config).unwrap());
         assert!(!shown.contains("canary"), "{shown}");
         assert_eq!(shown.matches("<secret>").count(), 3 * 5);
-    }
-
-    #[test]
-    fn relative_files_start_at_the_configuration_file() {
-        let mut config = parse("bearer_token_file: token\ntls_config: {ca_file: /abs/ca.pem}\n");
-        config.set_directory(Path::new("/etc/sidelong"));
-        assert_eq!(config.bearer_token_file.unwrap().path(), Path::new("/etc/sidelong/token"));
-        assert_eq!(config.tls_config.ca_file.unwrap(), Path::new("/abs/ca.pem"));
     }
 }

@@ -159,7 +159,7 @@ impl TokenSource {
             form.append_pair("scope", &self.config.scopes.join(" "));
         }
         for (name, value) in &self.config.endpoint_params {
-            form.append_pair(name, value);
+            form.append_pair(name, value.expose());
         }
         form
     }

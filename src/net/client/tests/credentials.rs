@@ -78,7 +78,7 @@ fn oauth2(endpoint: &Peer) -> HttpClient {
         client_secret: Secret::new("can/ary"),
         token_url: format!("http://{}/token", endpoint.listener.local_addr().unwrap()),
         scopes: vec!["write".into(), "read".into()],
-        endpoint_params: [("audience".to_owned(), "prom".to_owned())].into(),
+        endpoint_params: [("audience".to_owned(), Secret::new("prom"))].into(),
         ..OAuth2Config::default()
     };
     client_by(HttpClientConfig { oauth2: Some(oauth2), ..HttpClientConfig::default() })
