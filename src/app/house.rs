@@ -1,7 +1,7 @@
 //! The rooms that outlive a reload, and the doors that a configuration puts before them.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use parking_lot::Mutex;
@@ -24,6 +24,9 @@ use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
 use crate::series::{Scopes, Table};
 
+/// Time that the scorers have at the end for what was accepted.
+const SETTLE: Duration = Duration::from_secs(5);
+
 /// The rooms that outlive a reload.
 #[derive(Debug)]
 pub(super) struct House {
@@ -39,6 +42,8 @@ pub(super) struct House {
     /// Every forwarder that was ever in use; all are drained at the end.
     forwarders: Mutex<Vec<ScoreForwarder>>,
     stop: CancellationToken,
+    /// Ends the lanes of scores: after the doors, since the last request's scores come after its answer.
+    lanes_stop: CancellationToken,
 }
 
 /// Why a configuration that was read cannot be put in force.
@@ -88,6 +93,7 @@ impl House {
             scrape: Mutex::default(),
             forwarders: Mutex::default(),
             stop: stop.clone(),
+            lanes_stop: CancellationToken::new(),
         };
         house.register(registry);
         Ok(house)
@@ -163,7 +169,14 @@ impl House {
         let protocol = config.downstream.as_ref().map(|section| section.protocol).unwrap_or_default();
         let header = config.tenants.header.name().clone();
         let metrics = Arc::clone(&self.scores);
-        ScoreForwarder::new(config.scores.clone(), protocol, downstream, header, metrics, self.stop.clone())
+        ScoreForwarder::new(
+            config.scores.clone(),
+            protocol,
+            downstream,
+            header,
+            metrics,
+            self.lanes_stop.clone(),
+        )
     }
 
     fn scrape_door(&self, config: &Config) -> Result<ScrapeDoor, ReloadFailure> {
@@ -187,6 +200,8 @@ impl House {
 
     /// Waits until every score that can be sent has been.
     pub(super) async fn drained(&self) {
+        self.scorers.settled(SETTLE).await;
+        self.lanes_stop.cancel();
         let forwarders = std::mem::take(&mut *self.forwarders.lock());
         for forwarder in forwarders {
             forwarder.drained().await;

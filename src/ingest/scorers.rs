@@ -99,6 +99,19 @@ impl Scorers {
         lane.jobs.send(Job { work: Box::new(work), _room: room }).map_err(|_| Busy)
     }
 
+    /// Waits until everything handed over so far is done, but no longer than `within`.
+    pub async fn settled(&self, within: Duration) {
+        let all_room = async {
+            for lane in &self.lanes {
+                // Nothing closes the semaphore; whoever has all of its room knows that nobody works.
+                drop(lane.room.acquire_many(self.pieces).await);
+            }
+        };
+        if timeout(within, all_room).await.is_err() {
+            tracing::warn!("a scorer is still at work; its scores are lost");
+        }
+    }
+
     /// Bytes of bodies that wait to be scored.
     pub fn waiting_bytes(&self) -> usize {
         let free: usize = self.lanes.iter().map(|lane| lane.room.available_permits()).sum();
