@@ -13,4 +13,5 @@ mod exposition;
 mod faults;
 mod house;
 mod parts;
+mod push;
 mod simulate;

@@ -110,12 +110,17 @@ impl Shared {
         let limits = &self.parts.limits;
         let body = read_body(body, limits.max_body_size.as_bytes(), self.rate).await?;
         self.check_length(&body)?;
-        let accepted = self.accepted(version, &head.headers, &body);
-        let answer = match &self.parts.downstream {
-            Some(downstream) => self.forward(downstream, head.headers, body).await?,
+        let mut accepted = self.accepted(version, &head.headers, &body);
+        let (answer, written) = match &self.parts.downstream {
+            Some(downstream) => {
+                let answer = self.forward(downstream, head.headers, body).await?;
+                let written = counts_as_written(&answer);
+                (answer, written)
+            }
             None => self.receive(version, &body)?,
         };
-        if counts_as_written(&answer) {
+        accepted.partial = !answer.status.is_success();
+        if written {
             self.parts.observer.observe(accepted).await;
         } else {
             self.parts.observer.give_way(accepted.tenant, &answer.headers, answer.status, &answer.body);
@@ -139,6 +144,7 @@ impl Shared {
             body: body.clone(),
             tenant: headers.get(&self.parts.tenant_header).cloned(),
             authorization: headers.get(AUTHORIZATION).cloned(),
+            partial: false,
         }
     }
 
@@ -164,7 +170,7 @@ impl Shared {
         Ok(answer)
     }
 
-    fn receive(&self, version: Version, body: &[u8]) -> Result<Answer, Refusal> {
+    fn receive(&self, version: Version, body: &[u8]) -> Result<(Answer, bool), Refusal> {
         let mut desk = self.desks.lock().pop().unwrap_or_default();
         let answer = receive(version, body, &self.parts.limits, (self.parts.clock)(), &mut desk);
         self.desks.lock().push(desk);

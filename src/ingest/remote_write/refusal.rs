@@ -15,8 +15,10 @@ pub(super) enum Refusal {
     Method,
     #[error(transparent)]
     Media(#[from] MediaError),
+    #[error("{0} (limits.max_body_size); send smaller requests or raise the limit")]
+    Size(#[source] BodyError),
     #[error("the body could not be read: {0}")]
-    Body(#[from] BodyError),
+    Body(#[source] BodyError),
     #[error(
         "the body declares more than is decoded (limits.max_decoded_size): {0}; send smaller requests or raise the limit"
     )]
@@ -35,6 +37,15 @@ pub(super) enum Refusal {
 
 // === impl Refusal ===
 
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { .. } => Self::Size(error),
+            other => Self::Body(other),
+        }
+    }
+}
+
 impl Refusal {
     /// The status of every refusal (protocol R1 to R7, safety B-7): 4xx for what will never succeed, 429
     /// and 5xx for what may.
@@ -42,7 +53,7 @@ impl Refusal {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Media(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Body(BodyError::TooLarge { .. }) | Self::Length(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Size(_) | Self::Length(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(_) | Self::Snappy(_) | Self::Content(_) => StatusCode::BAD_REQUEST,
             Self::Loop => StatusCode::LOOP_DETECTED,
