@@ -1,9 +1,12 @@
-//! The push door by raw requests against the program: what a receiver owes (R).
+//! The push door by raw requests against the program: what a receiver owes (R), and what a gateway owes (T, F, B-8).
 
+mod gateway;
 mod receiver;
+mod yielding;
 
 use crate::harness::http::{self, Answer};
-use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, Series, body_v1, body_v2, series};
+use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, Point, Series, body_v1, body_v2, series};
+use crate::harness::scripted::{Recorded, Scripted};
 use crate::harness::sidelong::Sidelong;
 use bytes::Bytes;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -66,4 +69,19 @@ async fn push(sidelong: &Sidelong, version: Version, body: impl Into<Bytes>) -> 
 fn but<'a>(version: Version, name: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
     let others = version.headers().iter().copied().filter(|(other, _)| *other != name);
     others.chain((!value.is_empty()).then_some((name, value))).collect()
+}
+
+/// Whether a request is one of scores. The empty one that asks for the downstream's version is not.
+fn is_scores(request: &Recorded) -> bool {
+    let points = request.points();
+    !points.is_empty() && points.iter().all(Point::is_injected)
+}
+
+fn is_samples(request: &Recorded) -> bool {
+    !request.points().iter().all(Point::is_injected)
+}
+
+/// A gateway before `downstream`; `more` follows its URL, in the same braces.
+fn gateway(downstream: &Scripted, more: &str) -> String {
+    format!("downstream: {{url: '{}'{more}}}\n{RULES}", downstream.url("/api/v1/write"))
 }
