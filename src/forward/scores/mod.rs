@@ -8,6 +8,8 @@ mod metrics;
 mod outbox;
 mod restraint;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
