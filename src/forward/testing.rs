@@ -93,4 +93,10 @@ impl Reply {
         self.answer.headers.insert(name, value.parse().expect("a header value"));
         self
     }
+
+    /// So much later.
+    pub(super) fn after(mut self, after: Duration) -> Self {
+        self.after = after;
+        self
+    }
 }

@@ -25,7 +25,8 @@ pub struct Scores {
     pub batch_interval: PromDuration,
     /// A batch that holds a score of at least 1 leaves after this time.
     pub urgent_within: PromDuration,
-    /// Scores that wait for the downstream, in bytes. Over it, the oldest are dropped and counted.
+    /// Scores that wait for the downstream, in bytes, over all tenants. Over it, the oldest of the tenant with
+    /// the most of them are dropped and counted.
     pub max_queue_size: ByteSize,
     /// Scores that have waited longer are dropped and counted.
     pub max_queue_age: PromDuration,

@@ -1,12 +1,13 @@
-//! The queue of one lane: bounded in bytes and age, the oldest dropped first.
+//! The queue of one lane, in order; the oldest is dropped first.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::metrics::ScoreMetrics;
+use super::budget::{Budget, Held};
 use super::outbox::{Outbox, Scores};
 use crate::config::sections;
 use crate::inject::ScoreSample;
@@ -15,21 +16,19 @@ use crate::wire::remote_write::ScoreBlock;
 /// Scores that wait for their requests.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    queue: Mutex<Queue>,
+    queue: Mutex<VecDeque<Batch>>,
+    /// Bytes of the queue, to be compared with those of other lanes without its lock.
+    bytes: AtomicUsize,
     /// Wakes the sender when a batch may be due earlier than it thinks.
     pub(super) news: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Queue {
-    batches: VecDeque<Batch>,
-    bytes: usize,
 }
 
 /// Scores of one request.
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) scores: Pending,
+    /// What it takes of `scores.max_queue_size`.
+    pub(super) held: Held,
     /// When it leaves at the latest.
     due: Instant,
     /// When its oldest score came.
@@ -54,16 +53,14 @@ pub(super) enum Next {
 
 impl Lane {
     /// Queues the scores of one incoming request.
-    pub(super) fn add(&self, outbox: Outbox, config: &sections::Scores, metrics: &ScoreMetrics) {
+    pub(super) fn add(&self, outbox: Outbox, config: &sections::Scores, budget: &Budget) {
         let now = Instant::now();
         let wait = if outbox.urgent { config.urgent_within.get() / 2 } else { config.batch_interval.get() };
         let mut queue = self.queue.lock();
         for scores in pieces(outbox.scores, config.batch_size as usize) {
-            queue.push(Batch { scores, due: now + wait, since: now }, config.batch_size as usize);
-        }
-        while queue.bytes > config.max_queue_size.as_usize() {
-            let Some(oldest) = queue.pop() else { break };
-            metrics.queue_full.inc_by(oldest.len() as u64);
+            let held = budget.hold(scores.bytes());
+            self.bytes.fetch_add(held.bytes(), Ordering::Relaxed);
+            push(&mut queue, Batch { scores, held, due: now + wait, since: now }, config.batch_size as usize);
         }
         drop(queue);
         self.news.notify_one();
@@ -72,14 +69,41 @@ impl Lane {
     /// The next batch if it is full or due; `all` takes it in any case.
     pub(super) fn next(&self, config: &sections::Scores, all: bool) -> Next {
         let mut queue = self.queue.lock();
-        let Some(first) = queue.batches.front() else { return Next::Wait };
+        let Some(first) = queue.front() else { return Next::Wait };
         let due = first.due;
-        let full = first.len() >= config.batch_size as usize || queue.batches.len() > 1;
+        let full = first.len() >= config.batch_size as usize || queue.len() > 1;
         if full || all || due <= Instant::now() {
-            return queue.pop().map_or(Next::Wait, Next::Send);
+            return self.pop(&mut queue).map_or(Next::Wait, Next::Send);
         }
         Next::WaitUntil(due)
     }
+
+    /// Bytes that wait here, less those of a batch on its way.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Drops the oldest batch and says how many scores it held; `None` if nothing waits.
+    pub(super) fn drop_oldest(&self) -> Option<usize> {
+        self.pop(&mut self.queue.lock()).map(|batch| batch.len())
+    }
+
+    fn pop(&self, queue: &mut VecDeque<Batch>) -> Option<Batch> {
+        let batch = queue.pop_front()?;
+        self.bytes.fetch_sub(batch.held.bytes(), Ordering::Relaxed);
+        Some(batch)
+    }
+}
+
+/// Joins `batch` to the last one if the two fit a request, else appends it.
+fn push(queue: &mut VecDeque<Batch>, mut batch: Batch, batch_size: usize) {
+    if let Some(last) = queue.back_mut()
+        && last.len() + batch.len() <= batch_size
+        && last.join(&mut batch)
+    {
+        return;
+    }
+    queue.push_back(batch);
 }
 
 /// Scores in pieces of at most `size`.
@@ -91,26 +115,21 @@ fn pieces(scores: Scores, size: usize) -> Vec<Pending> {
     }
 }
 
-// === impl Queue ===
+// === impl Pending ===
 
-impl Queue {
-    /// Joins `batch` to the last one if the two fit a request, else appends it.
-    fn push(&mut self, mut batch: Batch, batch_size: usize) {
-        self.bytes += batch.bytes();
-        if let Some(last) = self.batches.back_mut()
-            && last.len() + batch.len() <= batch_size
-            && last.join(&mut batch)
-        {
-            last.due = last.due.min(batch.due);
-            return;
+impl Pending {
+    fn len(&self) -> usize {
+        match self {
+            Self::V1(block) => block.len(),
+            Self::V2(samples) => samples.len(),
         }
-        self.batches.push_back(batch);
     }
 
-    fn pop(&mut self) -> Option<Batch> {
-        let batch = self.batches.pop_front()?;
-        self.bytes -= batch.bytes().min(self.bytes);
-        Some(batch)
+    fn bytes(&self) -> usize {
+        match self {
+            Self::V1(block) => block.bytes(),
+            Self::V2(samples) => std::mem::size_of_val(samples.as_slice()),
+        }
     }
 }
 
@@ -118,26 +137,18 @@ impl Queue {
 
 impl Batch {
     pub(super) fn len(&self) -> usize {
-        match &self.scores {
-            Pending::V1(block) => block.len(),
-            Pending::V2(samples) => samples.len(),
-        }
+        self.scores.len()
     }
 
-    fn bytes(&self) -> usize {
-        match &self.scores {
-            Pending::V1(block) => block.bytes(),
-            Pending::V2(samples) => std::mem::size_of_val(samples.as_slice()),
-        }
-    }
-
-    /// Takes the scores of `other` in, if both are of one version.
+    /// Takes the scores of `other` in, if both are of one version. The result is due when either was.
     fn join(&mut self, other: &mut Self) -> bool {
         match (&mut self.scores, &mut other.scores) {
             (Pending::V1(mine), Pending::V1(theirs)) => mine.append(theirs),
             (Pending::V2(mine), Pending::V2(theirs)) => mine.append(theirs),
             _ => return false,
         }
+        self.held.join(&mut other.held);
+        self.due = self.due.min(other.due);
         true
     }
 }

@@ -13,6 +13,7 @@ pub struct ScoreMetrics {
     pub(super) requests: Counter,
     pub(super) retries: Counter,
     pub(super) lanes: Gauge,
+    pub(super) queued_bytes: Gauge,
     pub(super) yielded: Counter,
     pub(super) queue_full: Counter,
     pub(super) too_old: Counter,
@@ -36,6 +37,7 @@ impl Default for ScoreMetrics {
             requests: Counter::default(),
             retries: Counter::default(),
             lanes: Gauge::default(),
+            queued_bytes: Gauge::default(),
             yielded: because("yielded"),
             queue_full: because("queue_full"),
             too_old: because("too_old"),
@@ -69,6 +71,11 @@ impl ScoreMetrics {
             "sidelong_score_lanes",
             "Combinations of tenant, credentials and replica with a queue of scores; bounded by scores.max_lanes",
             self.lanes.clone(),
+        );
+        registry.register(
+            "sidelong_score_queue_bytes",
+            "Bytes of scores that wait for the downstream, over all lanes; bounded by scores.max_queue_size",
+            self.queued_bytes.clone(),
         );
         registry.register(
             "sidelong_scores_dropped",

@@ -3,6 +3,7 @@
 //! one replica of a highly available pair. Within a lane everything is in order.
 
 mod answer;
+mod budget;
 mod lane;
 mod metrics;
 mod outbox;
@@ -22,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Downstream, Version};
 use crate::config::sections::{self, Protocol};
+use budget::Budget;
 use lane::Lane;
 use restraint::Restraint;
 
@@ -55,6 +57,7 @@ struct Shared {
     protocol: AtomicU8,
     lanes: DashMap<LaneKey, Arc<Lane>>,
     restraints: DashMap<Option<HeaderValue>, Arc<Restraint>>,
+    budget: Budget,
     metrics: Arc<ScoreMetrics>,
     runtime: Handle,
     tasks: TaskTracker,
@@ -89,6 +92,7 @@ impl ScoreForwarder {
             protocol,
             lanes: DashMap::new(),
             restraints: DashMap::new(),
+            budget: Budget::new(metrics.queued_bytes.clone()),
             metrics,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -104,16 +108,17 @@ impl ScoreForwarder {
         Outbox::new(version, self.shared.config.batch_size as usize, self.shared.restraint(key).share())
     }
 
-    /// Queues what `outbox` has collected. Nothing waits here: what does not fit drops the oldest.
+    /// Queues what `outbox` has collected. Nothing waits here: what does not fit makes older scores drop.
     pub fn send(&self, key: &LaneKey, outbox: Outbox) {
         self.shared.metrics.yielded.inc_by(outbox.withheld());
         if outbox.is_empty() {
             return;
         }
         match self.shared.lane(key) {
-            Some(lane) => lane.add(outbox, &self.shared.config, &self.shared.metrics),
+            Some(lane) => lane.add(outbox, &self.shared.config, &self.shared.budget),
             None => drop(self.shared.metrics.no_lane.inc_by(outbox.len() as u64)),
         }
+        self.shared.make_room();
     }
 
     /// The downstream refused a sample of this tenant for a limit: scores give way first.
@@ -148,6 +153,17 @@ impl Shared {
         }));
         self.metrics.lanes.set(self.lanes.len() as i64);
         Some(lane)
+    }
+
+    /// Drops scores until all that wait take no more than they may: always the oldest of the lane that holds
+    /// the most, so that a tenant whose scores pile up does not cost another tenant's.
+    fn make_room(&self) {
+        while self.budget.used() > self.config.max_queue_size.as_usize() {
+            let largest = self.lanes.iter().max_by_key(|lane| lane.bytes()).map(|lane| Arc::clone(&lane));
+            // What is on its way is held too, and cannot be dropped.
+            let Some(scores) = largest.and_then(|lane| lane.drop_oldest()) else { return };
+            self.metrics.queue_full.inc_by(scores as u64);
+        }
     }
 
     fn restraint(&self, key: &LaneKey) -> Arc<Restraint> {

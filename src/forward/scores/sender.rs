@@ -13,6 +13,7 @@ use rand::Rng;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::answer::{Meaning, meaning};
+use super::budget::Held;
 use super::lane::{Batch, Lane, Next, Pending};
 use super::{LaneKey, SPEAKS_V1, SPEAKS_V2, Shared, UNKNOWN};
 use crate::forward::{DownstreamError, Version};
@@ -53,6 +54,8 @@ struct Request {
     samples: Vec<ScoreSample>,
     len: u64,
     since: Instant,
+    /// What the scores take until their fate is known.
+    _held: Option<Held>,
 }
 
 // === impl Sender ===
@@ -224,18 +227,19 @@ impl Sender {
 
 impl Request {
     fn new(batch: Batch, encoder: &Mutex<Encoder>) -> Self {
-        let (len, since) = (batch.len() as u64, batch.since);
+        let (len, since, _held) = (batch.len() as u64, batch.since, Some(batch.held));
         match batch.scores {
             Pending::V1(mut block) => {
-                Self { version: Version::V1, body: block.finish().into(), samples: Vec::new(), len, since }
+                let body = block.finish().into();
+                Self { version: Version::V1, body, samples: Vec::new(), len, since, _held }
             }
-            Pending::V2(samples) => Self::v2(samples, since, encoder),
+            Pending::V2(samples) => Self { _held, ..Self::v2(samples, since, encoder) },
         }
     }
 
     fn v2(samples: Vec<ScoreSample>, since: Instant, encoder: &Mutex<Encoder>) -> Self {
         let body = encoder.lock().body(&samples);
-        Self { version: Version::V2, body, len: samples.len() as u64, samples, since }
+        Self { version: Version::V2, body, len: samples.len() as u64, samples, since, _held: None }
     }
 
     fn spell_as_v1(&mut self) {

@@ -2,6 +2,7 @@
 //! known to the millisecond and no test waits.
 
 mod pace;
+mod queue;
 
 use std::sync::Arc;
 use std::time::Duration;
