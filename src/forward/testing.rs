@@ -30,7 +30,7 @@ pub(super) struct Seen {
 /// What the script does with a request.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
-    answer: Answer,
+    answer: Option<Answer>,
     after: Duration,
 }
 
@@ -60,7 +60,8 @@ impl Script {
         if !after.is_zero() {
             sleep(after).await;
         }
-        Ok(answer)
+        let lost = || DownstreamError::Cut("the script says so".into());
+        answer.ok_or_else(lost)
     }
 }
 
@@ -85,12 +86,19 @@ impl Reply {
     pub(super) fn status(status: u16) -> Self {
         let status = StatusCode::from_u16(status).expect("a status");
         let answer = Answer { status, headers: HeaderMap::new(), body: Bytes::new() };
-        Self { answer, after: Duration::ZERO }
+        Self { answer: Some(answer), after: Duration::ZERO }
+    }
+
+    /// The connection breaks.
+    pub(super) fn lost() -> Self {
+        Self { answer: None, after: Duration::ZERO }
     }
 
     /// With one header more.
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
-        self.answer.headers.insert(name, value.parse().expect("a header value"));
+        if let Some(answer) = &mut self.answer {
+            answer.headers.insert(name, value.parse().expect("a header value"));
+        }
         self
     }
 

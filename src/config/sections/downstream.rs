@@ -101,6 +101,20 @@ impl Downstream {
         self.credentials().http_client()
     }
 
+    /// Whether `other` is the same receiver in the same role: its address, who we are to it, and how we speak.
+    pub fn is_same_receiver(&self, other: &Self) -> bool {
+        let role = |of: &Self| {
+            (
+                of.protocol,
+                of.basic_auth.clone(),
+                of.authorization.clone(),
+                of.oauth2.clone(),
+                of.sigv4.clone(),
+            )
+        };
+        self.url == other.url && self.headers == other.headers && role(self) == role(other)
+    }
+
     fn credentials(&self) -> Credentials<'_> {
         Credentials {
             basic_auth: self.basic_auth.as_ref(),

@@ -2,6 +2,7 @@
 
 mod gateway;
 mod receiver;
+mod reload;
 mod yielding;
 
 use crate::harness::http::{self, Answer};

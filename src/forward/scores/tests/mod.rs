@@ -1,6 +1,7 @@
 //! The way of scores, with the clock stopped: time moves when nothing else does, so that what leaves when is
 //! known to the millisecond and no test waits.
 
+mod order;
 mod pace;
 mod queue;
 
@@ -11,7 +12,7 @@ use http::HeaderValue;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
-use super::{LaneKey, ScoreForwarder, ScoreMetrics};
+use super::{LaneKey, Route, ScoreForwarder, ScoreMetrics};
 use crate::batch::Sample;
 use crate::config::sections::{self, Protocol};
 use crate::forward::Downstream;
@@ -45,15 +46,8 @@ impl World {
         config: sections::Scores,
     ) -> Self {
         let (script, metrics) = (Script::new(say), Arc::default());
-        let receiver = sections::Downstream::at("http://downstream/".parse().expect("a URL"));
-        let forwarder = ScoreForwarder::new(
-            config,
-            protocol,
-            Downstream::scripted(&receiver, script.clone()),
-            http::HeaderName::from_static("x-scope-orgid"),
-            Arc::clone(&metrics),
-            CancellationToken::new(),
-        );
+        let route = route("http://downstream/", &script, protocol, config);
+        let forwarder = ScoreForwarder::new(route, Arc::clone(&metrics), CancellationToken::new());
         let interner = Interner::default();
         let name = Names::new("$VAR", &interner).expect("a template").of(Output::AnomalyScore);
         Self { script, forwarder, metrics, interner, name }
@@ -107,6 +101,14 @@ impl World {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+/// The way to a receiver at `url` that `script` plays.
+fn route(url: &str, script: &Script, protocol: Protocol, scores: sections::Scores) -> Route {
+    let mut receiver = sections::Downstream::at(url.parse().expect("a URL"));
+    receiver.protocol = protocol;
+    let downstream = Downstream::scripted(&receiver, script.clone());
+    Route { scores, receiver, downstream, tenant_header: http::HeaderName::from_static("x-scope-orgid") }
 }
 
 fn key(tenant: &'static str) -> LaneKey {
