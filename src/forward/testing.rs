@@ -43,6 +43,11 @@ impl Script {
         Self { say: Arc::new(Mutex::new(Box::new(say))), seen: watch::Sender::default() }
     }
 
+    /// Another function from the next request on.
+    pub(super) fn set(&self, say: impl FnMut(&Seen) -> Reply + Send + 'static) {
+        *self.say.lock() = Box::new(say);
+    }
+
     pub(super) fn seen(&self) -> Vec<Seen> {
         self.seen.borrow().clone()
     }

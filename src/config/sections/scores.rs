@@ -43,7 +43,7 @@ pub struct Scores {
     pub max_lanes: u32,
     /// The first pause before a failed score request is sent again; each further one is twice as long.
     pub min_backoff: PromDuration,
-    /// The longest such pause.
+    /// The longest such pause; a minute at the most.
     pub max_backoff: PromDuration,
 }
 
@@ -86,6 +86,10 @@ impl Scores {
         for (option, is_zero) in zero {
             findings.require(!is_zero, format!("scores.{option}"), SectionError::Zero);
         }
+        // F3: a receiver that is back is noticed within a minute.
+        let minute = PromDuration::from_secs(60);
+        let too_long = SectionError::Above(self.max_backoff.to_string(), format!("or equal to {minute}"));
+        findings.require(self.max_backoff <= minute, "scores.max_backoff", too_long);
         let mut at_least = |option: &str, value: PromDuration, floor: &str, least: PromDuration| {
             let cause = SectionError::Below(value.to_string(), format!("{floor}, which is {least}"));
             findings.require(value >= least, format!("scores.{option}"), cause);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use rand::Rng;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::answer::{Meaning, meaning};
 use super::lane::{Batch, Lane, Next};
@@ -94,7 +94,7 @@ impl Sender {
         gone
     }
 
-    /// Sends what is left once, within [`DRAIN`].
+    /// Sends what is left once, within [`DRAIN`]. What gives way to samples still does.
     async fn drain(&self, unsent: Option<Request>) {
         let deadline = Instant::now() + DRAIN;
         let queued = std::iter::from_fn(|| match self.lane.next(&self.shared.in_force().scores, true) {
@@ -102,7 +102,10 @@ impl Sender {
             _ => None,
         });
         for mut request in unsent.into_iter().chain(queued) {
-            let sent = matches!(timeout_at(deadline, self.last_try(&mut request)).await, Ok(true));
+            let paused = self.shared.restraint(&self.key).paused_until().is_some();
+            let late = Instant::now() >= deadline;
+            let tried = async { !paused && !late && self.last_try(&mut request).await };
+            let sent = timeout_at(deadline, tried).await.unwrap_or(false);
             self.count(if sent { Fate::Written } else { Fate::Stopped }, &request);
         }
     }
@@ -137,41 +140,68 @@ impl Sender {
         loop {
             self.wait_for_restraint().await;
             let now = self.shared.in_force();
-            if self.shared.stop.is_cancelled() {
-                return Fate::Stopped;
+            if let Some(fate) = self.fate_untried(request, &now) {
+                return fate;
             }
-            if request.since.elapsed() > now.scores.max_queue_age.get() {
-                return Fate::TooOld;
+            let asks = !asked && now.known.version().is_none();
+            asked |= asks;
+            let tried = async {
+                if asks { self.ask_for_version(&now).await } else { Some(self.attempt(request, &now).await) }
+            };
+            let said = tokio::select! {
+                said = tried => said,
+                () = self.overdue() => return Fate::Stopped,
+            };
+            match said.map(|said| self.pause_after(said, request, &now)) {
+                None => {}
+                Some(Ok(pause)) => self.rest(Instant::now() + pause, &now.known).await,
+                Some(Err(fate)) => return fate,
             }
-            let said = if !asked && now.known.version().is_none() {
-                asked = true;
-                match self.ask_for_version(&now).await {
-                    None => continue,
-                    Some(said) => said,
-                }
-            } else {
-                self.speak(request, &now.known);
-                self.attempt(request, &now).await
-            };
-            let wait = match said {
-                Ok(Meaning::Written) => return Fate::Written,
-                Ok(Meaning::Refused) => return Fate::Refused,
-                Ok(Meaning::OtherVersion) => {
-                    now.known.speaks(Version::V1);
-                    Duration::ZERO
-                }
-                Ok(Meaning::Limited(wait)) => {
-                    self.give_way(&now, wait);
-                    Duration::ZERO
-                }
-                Ok(Meaning::Later(wait)) => wait.unwrap_or_else(|| backoff(&now.scores, request.attempts)),
-                Err(error) => {
-                    tracing::debug!(error = %error.chain(), "scores did not get through");
-                    backoff(&now.scores, request.attempts)
-                }
-            };
-            self.rest(Instant::now() + wait, &now.known).await;
         }
+    }
+
+    /// What becomes of `request` without a try; else it is spelled for the receiver.
+    fn fate_untried(&self, request: &mut Request, now: &InForce) -> Option<Fate> {
+        if self.shared.stop.is_cancelled() {
+            return Some(Fate::Stopped);
+        }
+        if request.since.elapsed() > now.scores.max_queue_age.get() {
+            return Some(Fate::TooOld);
+        }
+        self.speak(request, &now.known);
+        None
+    }
+
+    /// How long to wait before the next try, or the fate of the request.
+    fn pause_after(
+        &self,
+        said: Result<Meaning, DownstreamError>,
+        request: &Request,
+        now: &InForce,
+    ) -> Result<Duration, Fate> {
+        match said {
+            Ok(Meaning::Written) => Err(Fate::Written),
+            Ok(Meaning::Refused) => Err(Fate::Refused),
+            Ok(Meaning::OtherVersion) => {
+                now.known.speaks(Version::V1);
+                Ok(Duration::ZERO)
+            }
+            Ok(Meaning::Limited(wait)) => {
+                self.give_way(now, wait);
+                Ok(Duration::ZERO)
+            }
+            Ok(Meaning::Later(wait)) => Ok(wait.unwrap_or_else(|| backoff(&now.scores, request.attempts))),
+            Err(error) => {
+                tracing::debug!(error = %error.chain(), "scores did not get through");
+                Ok(backoff(&now.scores, request.attempts))
+            }
+        }
+    }
+
+    /// Ends when the process has been stopping for too long to wait for an answer.
+    async fn overdue(&self) {
+        self.shared.stop.cancelled().await;
+        sleep(DRAIN).await;
     }
 
     /// Scores stop for a while; but not where the refusal is that of a receiver that was replaced meanwhile.
@@ -266,8 +296,9 @@ impl Sender {
     }
 }
 
-/// The pause after `attempts` tries: exponential, with up to half as much again of jitter (T14).
+/// The pause after `attempts` tries: exponential, with jitter (T14) that never makes a pause shorter than the
+/// one before by more than a fifth, nor longer than the longest (F3).
 fn backoff(config: &sections::Scores, attempts: u32) -> Duration {
     let doubled = config.min_backoff.get().saturating_mul(1 << attempts.saturating_sub(1).min(16));
-    doubled.min(config.max_backoff.get()).mul_f64(1.0 + rand::rng().random_range(0.0..0.5))
+    doubled.min(config.max_backoff.get()).mul_f64(1.0 - rand::rng().random_range(0.0..0.15))
 }

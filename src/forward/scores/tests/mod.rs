@@ -4,6 +4,8 @@
 mod order;
 mod pace;
 mod queue;
+mod retry;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +30,7 @@ struct World {
     script: Script,
     forwarder: ScoreForwarder,
     metrics: Arc<ScoreMetrics>,
+    stop: CancellationToken,
     interner: Interner,
     name: &'static Pair,
 }
@@ -45,12 +48,12 @@ impl World {
         protocol: Protocol,
         config: sections::Scores,
     ) -> Self {
-        let (script, metrics) = (Script::new(say), Arc::default());
+        let (script, metrics, stop) = (Script::new(say), Arc::default(), CancellationToken::new());
         let route = route("http://downstream/", &script, protocol, config);
-        let forwarder = ScoreForwarder::new(route, Arc::clone(&metrics), CancellationToken::new());
+        let forwarder = ScoreForwarder::new(route, Arc::clone(&metrics), stop.clone());
         let interner = Interner::default();
         let name = Names::new("$VAR", &interner).expect("a template").of(Output::AnomalyScore);
-        Self { script, forwarder, metrics, interner, name }
+        Self { script, forwarder, metrics, stop, interner, name }
     }
 
     /// One score of each series called so, at `timestamp`.
