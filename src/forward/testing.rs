@@ -107,6 +107,13 @@ impl Reply {
         self
     }
 
+    pub(super) fn text(mut self, text: &'static str) -> Self {
+        if let Some(answer) = &mut self.answer {
+            answer.body = Bytes::from_static(text.as_bytes());
+        }
+        self
+    }
+
     /// So much later.
     pub(super) fn after(mut self, after: Duration) -> Self {
         self.after = after;

@@ -21,6 +21,9 @@ pub struct Scores {
     pub max_series: u32,
     /// A batch of this many scores leaves at once.
     pub batch_size: u32,
+    /// A score request is no longer than this, as it travels. Receivers and proxies refuse longer ones: nginx
+    /// above 1 MiB, unless told otherwise. What is refused for its length is sent again in halves.
+    pub max_request_size: ByteSize,
     /// A smaller batch leaves after this time.
     pub batch_interval: PromDuration,
     /// A batch that holds a score of at least 1 leaves after this time.
@@ -56,6 +59,7 @@ impl Default for Scores {
             emit: RawEmit::Always,
             max_series: 200_000,
             batch_size: 2_000,
+            max_request_size: ByteSize::from_kib(512),
             batch_interval: PromDuration::from_secs(1),
             urgent_within: PromDuration::from_millis(10),
             max_queue_size: ByteSize::from_mib(32),
@@ -75,6 +79,7 @@ impl Scores {
         let zero = [
             ("max_series", self.max_series == 0),
             ("batch_size", self.batch_size == 0),
+            ("max_request_size", self.max_request_size.as_bytes() == 0),
             ("batch_interval", self.batch_interval.is_zero()),
             ("max_queue_size", self.max_queue_size.as_bytes() == 0),
             ("max_queue_age", self.max_queue_age.is_zero()),

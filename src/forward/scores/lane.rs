@@ -60,7 +60,7 @@ impl Lane {
         for scores in pieces(outbox.scores, config.batch_size as usize) {
             let held = budget.hold(scores.bytes());
             self.bytes.fetch_add(held.bytes(), Ordering::Relaxed);
-            push(&mut queue, Batch { scores, held, due: now + wait, since: now }, config.batch_size as usize);
+            push(&mut queue, Batch { scores, held, due: now + wait, since: now }, config);
         }
         drop(queue);
         self.news.notify_one();
@@ -96,10 +96,10 @@ impl Lane {
 }
 
 /// Joins `batch` to the last one if the two fit a request, else appends it.
-fn push(queue: &mut VecDeque<Batch>, mut batch: Batch, batch_size: usize) {
+fn push(queue: &mut VecDeque<Batch>, mut batch: Batch, config: &sections::Scores) {
     if let Some(last) = queue.back_mut()
-        && last.len() + batch.len() <= batch_size
-        && last.join(&mut batch)
+        && last.len() + batch.len() <= config.batch_size as usize
+        && last.join(&mut batch, config.max_request_size.as_usize())
     {
         return;
     }
@@ -140,10 +140,14 @@ impl Batch {
         self.scores.len()
     }
 
-    /// Takes the scores of `other` in, if both are of one version. The result is due when either was.
-    fn join(&mut self, other: &mut Self) -> bool {
+    /// Takes the scores of `other` in, if both are of one version and the result is not too long. It is due
+    /// when either was.
+    fn join(&mut self, other: &mut Self, max_bytes: usize) -> bool {
         match (&mut self.scores, &mut other.scores) {
-            (Pending::V1(mine), Pending::V1(theirs)) => mine.append(theirs),
+            (Pending::V1(mine), Pending::V1(theirs)) if mine.bytes() + theirs.bytes() <= max_bytes => {
+                mine.append(theirs);
+            }
+            // How long it will be is known when it is spelled.
             (Pending::V2(mine), Pending::V2(theirs)) => mine.append(theirs),
             _ => return false,
         }

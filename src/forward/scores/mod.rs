@@ -99,7 +99,7 @@ impl ScoreForwarder {
     pub fn outbox(&self, key: &LaneKey) -> Outbox {
         let now = self.shared.in_force();
         let version = now.known.version().unwrap_or(Version::V1);
-        Outbox::new(version, now.scores.batch_size as usize, self.shared.restraint(key).share())
+        Outbox::new(version, &now.scores, self.shared.restraint(key).share())
     }
 
     /// Queues what `outbox` has collected. Nothing waits here: what does not fit makes older scores drop.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::Version;
 use super::restraint::SHARES;
 use crate::batch::Sample;
+use crate::config::sections;
 use crate::inject::{Emit, ScoreSample};
 use crate::series::labels::{Pair, SeriesLabels};
 use crate::wire::remote_write::ScoreBlock;
@@ -14,6 +15,7 @@ use crate::wire::remote_write::ScoreBlock;
 pub struct Outbox {
     pub(super) scores: Scores,
     batch_size: usize,
+    max_bytes: usize,
     /// Of [`SHARES`] parts of the series, as many may send.
     share: u32,
     withheld: u64,
@@ -32,12 +34,13 @@ pub(super) enum Scores {
 // === impl Outbox ===
 
 impl Outbox {
-    pub(super) fn new(version: Version, batch_size: usize, share: u32) -> Self {
+    pub(super) fn new(version: Version, config: &sections::Scores, share: u32) -> Self {
         let scores = match version {
             Version::V1 => Scores::V1(vec![ScoreBlock::default()]),
             Version::V2 => Scores::V2(Vec::new()),
         };
-        Self { scores, batch_size, share, withheld: 0, urgent: false }
+        let (batch_size, max_bytes) = (config.batch_size as usize, config.max_request_size.as_usize());
+        Self { scores, batch_size, max_bytes, share, withheld: 0, urgent: false }
     }
 
     /// Scores in the box.
@@ -76,7 +79,9 @@ impl Emit for Outbox {
         }
         match &mut self.scores {
             Scores::V1(blocks) => {
-                if blocks.last().is_none_or(|block| block.len() >= self.batch_size) {
+                let full =
+                    |block: &ScoreBlock| block.len() >= self.batch_size || block.bytes() >= self.max_bytes;
+                if blocks.last().is_none_or(full) {
                     blocks.push(ScoreBlock::default());
                 }
                 if let Some(block) = blocks.last_mut() {

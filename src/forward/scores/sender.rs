@@ -1,5 +1,6 @@
 //! Sends the batches of one lane, one after the other.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ use crate::forward::{DownstreamError, Version};
 const IDLE: Duration = Duration::from_secs(300);
 /// Time that the queue has to empty when the process ends.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How often a request that the downstream finds too large is cut in two: a receiver that finds everything
+/// too large is asked sixty-three times at the most.
+const MAX_CUTS: u32 = 5;
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 const ATTEMPT_HEADER: HeaderName = HeaderName::from_static("retry-attempt");
 
@@ -37,6 +41,10 @@ enum Fate {
     Written,
     Refused,
     TooOld,
+    /// For what a request may be (`scores.max_request_size`): it is cut in two.
+    TooLong,
+    /// For the downstream, which said so: it is cut in two.
+    TooLarge,
     /// The process ends before it is known.
     Stopped,
 }
@@ -53,8 +61,9 @@ impl Sender {
         while !self.shared.stop.is_cancelled() {
             match self.lane.next(&self.shared.in_force().scores, false) {
                 Next::Send(batch) => {
-                    if let Some(unsent) = self.deliver(batch).await {
-                        return self.drain(Some(unsent)).await;
+                    let unsent = self.deliver(batch).await;
+                    if !unsent.is_empty() {
+                        return self.drain(unsent).await;
                     }
                 }
                 Next::WaitUntil(due) => self.wait(due).await,
@@ -66,7 +75,7 @@ impl Sender {
                 }
             }
         }
-        self.drain(None).await;
+        self.drain(VecDeque::new()).await;
     }
 
     async fn wait(&self, due: Instant) {
@@ -95,42 +104,68 @@ impl Sender {
     }
 
     /// Sends what is left once, within [`DRAIN`]. What gives way to samples still does.
-    async fn drain(&self, unsent: Option<Request>) {
+    async fn drain(&self, mut unsent: VecDeque<Request>) {
         let deadline = Instant::now() + DRAIN;
-        let queued = std::iter::from_fn(|| match self.lane.next(&self.shared.in_force().scores, true) {
-            Next::Send(batch) => Some(Request::new(batch, &self.encoder)),
-            _ => None,
-        });
-        for mut request in unsent.into_iter().chain(queued) {
+        while let Some(mut request) = unsent.pop_front().or_else(|| self.last_queued()) {
+            let now = self.shared.in_force();
+            self.speak(&mut request, &now.known);
+            if !request.fits(now.scores.max_request_size.as_usize(), &self.encoder) {
+                self.cut(request, &mut unsent);
+                continue;
+            }
             let paused = self.shared.restraint(&self.key).paused_until().is_some();
             let late = Instant::now() >= deadline;
-            let tried = async { !paused && !late && self.last_try(&mut request).await };
+            let tried = async { !paused && !late && self.last_try(&mut request, &now).await };
             let sent = timeout_at(deadline, tried).await.unwrap_or(false);
             self.count(if sent { Fate::Written } else { Fate::Stopped }, &request);
         }
     }
 
+    fn last_queued(&self) -> Option<Request> {
+        match self.lane.next(&self.shared.in_force().scores, true) {
+            Next::Send(batch) => Some(Request::new(batch)),
+            _ => None,
+        }
+    }
+
     /// Sends once, and once more if the downstream turns out to speak 1.0.
-    async fn last_try(&self, request: &mut Request) -> bool {
-        let now = self.shared.in_force();
-        self.speak(request, &now.known);
-        let said = self.attempt(request, &now).await;
+    async fn last_try(&self, request: &mut Request, now: &InForce) -> bool {
+        let said = self.attempt(request, now).await;
         if !matches!(said, Ok(Meaning::OtherVersion)) {
             return matches!(said, Ok(Meaning::Written));
         }
         request.spell_as_v1();
-        matches!(self.attempt(request, &now).await, Ok(Meaning::Written))
+        matches!(self.attempt(request, now).await, Ok(Meaning::Written))
     }
 
     /// Sends one batch until its fate is known; gives back what the end of the process leaves unsent.
-    async fn deliver(&self, batch: Batch) -> Option<Request> {
-        let mut request = Request::new(batch, &self.encoder);
-        match self.see_through(&mut request).await {
-            Fate::Stopped => Some(request),
-            fate => {
-                self.count(fate, &request);
-                None
+    async fn deliver(&self, batch: Batch) -> VecDeque<Request> {
+        let mut left = VecDeque::from([Request::new(batch)]);
+        while let Some(mut request) = left.pop_front() {
+            match self.see_through(&mut request).await {
+                Fate::Stopped => {
+                    left.push_front(request);
+                    break;
+                }
+                Fate::TooLong => self.cut(request, &mut left),
+                Fate::TooLarge if request.cuts < MAX_CUTS => {
+                    request.cuts += 1;
+                    self.cut(request, &mut left);
+                }
+                fate => self.count(fate, &request),
             }
+        }
+        left
+    }
+
+    /// Puts the halves of `request` before what is `left`, in order.
+    fn cut(&self, request: Request, left: &mut VecDeque<Request>) {
+        match request.halves() {
+            Ok([first, second]) => {
+                left.push_front(second);
+                left.push_front(first);
+            }
+            Err(whole) => self.count(Fate::TooLarge, &whole),
         }
     }
 
@@ -169,7 +204,8 @@ impl Sender {
             return Some(Fate::TooOld);
         }
         self.speak(request, &now.known);
-        None
+        let fits = request.fits(now.scores.max_request_size.as_usize(), &self.encoder);
+        (!fits).then_some(Fate::TooLong)
     }
 
     /// How long to wait before the next try, or the fate of the request.
@@ -182,6 +218,7 @@ impl Sender {
         match said {
             Ok(Meaning::Written) => Err(Fate::Written),
             Ok(Meaning::Refused) => Err(Fate::Refused),
+            Ok(Meaning::TooLarge) => Err(Fate::TooLarge),
             Ok(Meaning::OtherVersion) => {
                 now.known.speaks(Version::V1);
                 Ok(Duration::ZERO)
@@ -241,16 +278,25 @@ impl Sender {
 
     async fn attempt(&self, request: &mut Request, now: &InForce) -> Result<Meaning, DownstreamError> {
         let mut headers = self.headers(now);
-        headers.insert(CONTENT_TYPE, request.version.content_type());
-        headers.insert(VERSION_HEADER, request.version.number());
+        headers.insert(CONTENT_TYPE, request.version().content_type());
+        headers.insert(VERSION_HEADER, request.version().number());
         if request.attempts > 0 {
             headers.insert(ATTEMPT_HEADER, request.attempts.into());
             self.shared.metrics.retries.inc();
         }
         request.attempts += 1;
         self.shared.metrics.requests.inc();
-        let answer = now.downstream.post(headers, request.body.clone()).await?;
-        let meaning = meaning(&answer, request.version);
+        let body = request.body(&self.encoder);
+        let answer = now.downstream.post(headers, body.clone()).await?;
+        let meaning = meaning(&answer, request.version());
+        if meaning == Meaning::TooLarge {
+            let (bytes, text) = (body.len(), String::from_utf8_lossy(&answer.body).into_owned());
+            tracing::warn!(
+                bytes,
+                text,
+                "the downstream finds a score request too large; lower scores.max_request_size"
+            );
+        }
         if meaning == Meaning::Refused {
             let text = String::from_utf8_lossy(&answer.body).into_owned();
             tracing::warn!(status = answer.status.as_u16(), text, "the downstream refused scores for good");
@@ -276,9 +322,9 @@ impl Sender {
     /// says that it has written 0 samples, one of 1.0 does not say, or answers 415. Gives the answer if it
     /// says neither.
     async fn ask_for_version(&self, now: &InForce) -> Option<Result<Meaning, DownstreamError>> {
-        match self.attempt(&mut Request::empty(&self.encoder), now).await {
+        match self.attempt(&mut Request::empty(), now).await {
             Ok(Meaning::Written) => now.known.speaks(Version::V2),
-            Ok(Meaning::OtherVersion | Meaning::Refused) => now.known.speaks(Version::V1),
+            Ok(Meaning::OtherVersion | Meaning::Refused | Meaning::TooLarge) => now.known.speaks(Version::V1),
             neither => return Some(neither),
         }
         None
@@ -290,6 +336,7 @@ impl Sender {
             Fate::Written => &metrics.sent,
             Fate::Refused => &metrics.refused,
             Fate::TooOld => &metrics.too_old,
+            Fate::TooLong | Fate::TooLarge => &metrics.too_large,
             Fate::Stopped => &metrics.shutdown,
         };
         counter.inc_by(request.len);

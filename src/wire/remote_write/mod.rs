@@ -13,6 +13,7 @@ mod config;
 mod decoded;
 pub mod encode;
 mod fields;
+mod halves;
 pub mod receive;
 mod score_block;
 pub mod v1;
@@ -23,4 +24,5 @@ mod tests;
 
 pub use config::ElementLimits;
 pub use decoded::{DecodeError, Decoded, Element};
+pub use halves::halves;
 pub use score_block::ScoreBlock;

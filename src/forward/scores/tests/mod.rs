@@ -5,6 +5,7 @@ mod order;
 mod pace;
 mod queue;
 mod retry;
+mod size;
 mod versions;
 
 use std::sync::Arc;
@@ -97,7 +98,13 @@ impl World {
     /// Waits until so many scores have met a fate.
     async fn settled(&self, scores: u64) {
         let all = |metrics: &ScoreMetrics| {
-            let dropped = [&metrics.queue_full, &metrics.too_old, &metrics.refused, &metrics.shutdown];
+            let dropped = [
+                &metrics.queue_full,
+                &metrics.too_old,
+                &metrics.refused,
+                &metrics.too_large,
+                &metrics.shutdown,
+            ];
             metrics.sent.get() + dropped.iter().map(|fate| fate.get()).sum::<u64>()
         };
         while all(&self.metrics) < scores {

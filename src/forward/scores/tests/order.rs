@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
-use crate::config::units::PromDuration;
+use crate::config::units::{ByteSize, PromDuration};
 
 /// The scores that were taken, in the order in which they were.
 type Taken = Arc<Mutex<Vec<(String, String, i64)>>>;
@@ -23,6 +23,7 @@ fn moody(seed: u64, taken: &Taken) -> impl FnMut(&Seen) -> Reply + Send + 'stati
             1 => Reply::status(503).with("retry-after", "2"),
             2 => Reply::status(429).with("retry-after", "1"),
             3 => Reply::lost(),
+            4 if points.len() > 5 => Reply::status(413),
             5 if seen.header("content-type").contains("v2") => Reply::status(415),
             _ => {
                 let tenant = seen.header("x-scope-orgid").to_owned();
@@ -50,6 +51,7 @@ fn check(taken: &Taken, seed: u64) {
 fn config(rng: &mut SmallRng) -> sections::Scores {
     sections::Scores {
         batch_size: rng.random_range(1..40),
+        max_request_size: ByteSize::from_bytes(rng.random_range(200..4_000)),
         batch_interval: PromDuration::from_millis(rng.random_range(20..800)),
         yield_for: PromDuration::from_secs(1),
         ..sections::Scores::default()

@@ -69,12 +69,12 @@ async fn f2_f3_t14_a_failure_is_retried_with_growing_pauses_a_cap_and_jitter() {
 
 #[tokio::test(start_paused = true)]
 async fn f2_f3_what_will_never_succeed_is_sent_once() {
-    for status in [300, 301, 400, 401, 403, 404, 409, 415, 422] {
+    for status in [300, 301, 400, 401, 403, 404, 409, 413, 415, 422] {
         let world = World::new(refusing(1, Reply::status(status)));
         world.send("ant", &["poison"], 1);
         world.settled(1).await;
         assert_eq!(world.script.seen().len(), 1, "{status}");
-        assert_eq!(world.metrics.refused.get(), 1, "{status}");
+        assert_eq!(world.metrics.refused.get() + world.metrics.too_large.get(), 1, "{status}");
         world.send("ant", &["level"], 2);
         world.settled(2).await;
         assert_eq!(world.metrics.sent.get(), 1, "{status}: what follows is not held up");
