@@ -63,6 +63,14 @@ fn speaks_of_limit(body: &[u8]) -> bool {
     ["limit", "max-series", "max_series", "quota"].iter().any(|word| text.contains(word))
 }
 
+/// What of an answer's body is worth a line in the log: as it is, but not all of it (F7, B-20).
+pub(super) fn excerpt(body: &[u8]) -> String {
+    const SHOWN: usize = 256;
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN)]);
+    let shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() { shown + "..." } else { shown }
+}
+
 /// `Retry-After` in seconds or as an HTTP date (F4); a past date says nothing.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
@@ -111,6 +119,14 @@ mod tests {
         for status in [300, 401, 404, 409] {
             check(status, None, "", Version::V1, Meaning::Refused);
         }
+    }
+
+    #[test]
+    fn b20_a_line_of_the_log_holds_a_part_of_an_answer() {
+        assert_eq!(excerpt(b"out of order"), "out of order");
+        assert_eq!(excerpt("ä".repeat(70_000).as_bytes()), "ä".repeat(256) + "...");
+        assert_eq!(excerpt(&[b'x'; 256]), "x".repeat(256));
+        assert_eq!(excerpt(b"\xff\xfe"), "\u{fffd}\u{fffd}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use rand::Rng;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
-use super::answer::{Meaning, meaning};
+use super::answer::{Meaning, excerpt, meaning};
 use super::lane::{Batch, Lane, Next};
 use super::request::{Encoder, Request};
 use super::route::{InForce, Known};
@@ -290,7 +290,7 @@ impl Sender {
         let answer = now.downstream.post(headers, body.clone()).await?;
         let meaning = meaning(&answer, request.version());
         if meaning == Meaning::TooLarge {
-            let (bytes, text) = (body.len(), String::from_utf8_lossy(&answer.body).into_owned());
+            let (bytes, text) = (body.len(), excerpt(&answer.body));
             tracing::warn!(
                 bytes,
                 text,
@@ -298,7 +298,7 @@ impl Sender {
             );
         }
         if meaning == Meaning::Refused {
-            let text = String::from_utf8_lossy(&answer.body).into_owned();
+            let text = excerpt(&answer.body);
             tracing::warn!(status = answer.status.as_u16(), text, "the downstream refused scores for good");
         }
         Ok(meaning)

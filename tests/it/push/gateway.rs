@@ -120,3 +120,28 @@ async fn r12_what_was_written_of_a_refused_request_is_observed() {
     }
     assert!(!downstream.requests().iter().any(|request| is_scores(request) && judges(request, "refused")));
 }
+
+/// B-20: whatever a downstream says to each score request, the log stays short, in lines and by the line.
+#[tokio::test]
+async fn b20_a_downstream_that_refuses_every_score_does_not_flood_the_log() {
+    let scratch = Scratch::new();
+    let text = format!("\x1b[31mno\nERROR forged {}", "x".repeat(20_000));
+    let downstream = Scripted::start(move |request| match is_samples(request) {
+        true => Reply::status(204),
+        false => Reply::page("text/plain", text.clone()).coded(400),
+    })
+    .await;
+    let config = gateway(&downstream, "") + "scores: {batch_interval: 10ms}\n";
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    for n in 1..=40_u32 {
+        let body = body_v1(vec![one(&format!("level_{n}"))]);
+        assert_eq!(push(&sidelong, Version::V1, body).await.status, 204);
+        let refused = "reason=\"refused\"";
+        sidelong.metric_reaches("sidelong_scores_dropped_total", refused, f64::from(n)).await;
+    }
+    let log = sidelong.process.log();
+    let lines = log.lines().filter(|line| line.contains("refused scores for good")).count();
+    assert!((1..=20).contains(&lines), "{lines} lines");
+    assert!(log.lines().all(|line| line.len() < 1_000), "{log}");
+    assert!(!log.contains('\x1b') && !log.lines().any(|line| line.starts_with("ERROR forged")), "{log}");
+}
