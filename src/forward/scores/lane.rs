@@ -50,6 +50,15 @@ pub(super) enum Next {
     Wait,
 }
 
+/// When the oldest batch may leave.
+#[derive(Debug, PartialEq, Eq)]
+enum Readiness {
+    Empty,
+    /// No more fits into it.
+    Full,
+    Due(Instant),
+}
+
 // === impl Lane ===
 
 impl Lane {
@@ -57,28 +66,32 @@ impl Lane {
     pub(super) fn add(&self, outbox: Outbox, config: &sections::Scores, metrics: &ScoreMetrics) {
         let now = Instant::now();
         let wait = if outbox.urgent { config.urgent_within.get() / 2 } else { config.batch_interval.get() };
+        let batch_size = config.batch_size as usize;
         let mut queue = self.queue.lock();
-        for scores in pieces(outbox.scores, config.batch_size as usize) {
-            queue.push(Batch { scores, due: now + wait, since: now }, config.batch_size as usize);
+        let before = queue.readiness(batch_size);
+        for scores in pieces(outbox.scores, batch_size) {
+            queue.push(Batch { scores, due: now + wait, since: now }, batch_size);
         }
         while queue.bytes > config.max_queue_size.as_usize() {
             let Some(oldest) = queue.pop() else { break };
             metrics.queue_full.inc_by(oldest.len() as u64);
         }
+        // Waking the sender costs more than queueing: it is only told what it does not know.
+        let news = queue.readiness(batch_size) != before;
         drop(queue);
-        self.news.notify_one();
+        if news {
+            self.news.notify_one();
+        }
     }
 
     /// The next batch if it is full or due; `all` takes it in any case.
     pub(super) fn next(&self, config: &sections::Scores, all: bool) -> Next {
         let mut queue = self.queue.lock();
-        let Some(first) = queue.batches.front() else { return Next::Wait };
-        let due = first.due;
-        let full = first.len() >= config.batch_size as usize || queue.batches.len() > 1;
-        if full || all || due <= Instant::now() {
-            return queue.pop().map_or(Next::Wait, Next::Send);
+        match queue.readiness(config.batch_size as usize) {
+            Readiness::Empty => Next::Wait,
+            Readiness::Due(at) if !all && at > Instant::now() => Next::WaitUntil(at),
+            Readiness::Full | Readiness::Due(_) => queue.pop().map_or(Next::Wait, Next::Send),
         }
-        Next::WaitUntil(due)
     }
 }
 
@@ -94,6 +107,14 @@ fn pieces(scores: Scores, size: usize) -> Vec<Pending> {
 // === impl Queue ===
 
 impl Queue {
+    fn readiness(&self, batch_size: usize) -> Readiness {
+        match self.batches.front() {
+            None => Readiness::Empty,
+            Some(first) if first.len() >= batch_size || self.batches.len() > 1 => Readiness::Full,
+            Some(first) => Readiness::Due(first.due),
+        }
+    }
+
     /// Joins `batch` to the last one if the two fit a request, else appends it.
     fn push(&mut self, mut batch: Batch, batch_size: usize) {
         self.bytes += batch.bytes();

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{Downstream, Version};
 use crate::config::sections::{self, Protocol};
+use crate::wire::remote_write::Tape;
 use lane::Lane;
 use restraint::Restraint;
 
@@ -95,11 +96,13 @@ impl ScoreForwarder {
         Self { shared: Arc::new(shared) }
     }
 
-    /// Where the scores of one batch are collected.
-    pub fn outbox(&self, key: &LaneKey) -> Outbox {
+    /// Where the scores of one batch are collected, about `expected` of them. `tape` is the one that the thread's
+    /// last box was made with.
+    pub fn outbox(&self, key: &LaneKey, expected: usize, tape: Tape) -> Outbox {
         let speaks_v2 = self.shared.protocol.load(Ordering::Relaxed) == SPEAKS_V2;
         let version = if speaks_v2 { Version::V2 } else { Version::V1 };
-        Outbox::new(version, self.shared.config.batch_size as usize, self.shared.restraint(key).share())
+        let batch_size = self.shared.config.batch_size as usize;
+        Outbox::new(version, batch_size, self.shared.restraint(key).share(), expected, tape)
     }
 
     /// Queues what `outbox` has collected. Nothing waits here: what does not fit drops the oldest.

@@ -7,12 +7,13 @@ use super::restraint::SHARES;
 use crate::batch::Sample;
 use crate::inject::{Emit, ScoreSample};
 use crate::series::labels::{Pair, SeriesLabels};
-use crate::wire::remote_write::ScoreBlock;
+use crate::wire::remote_write::{ScoreBlock, Tape};
 
 /// Collects the scores of one batch on a scorer thread.
 #[derive(Debug)]
 pub struct Outbox {
     pub(super) scores: Scores,
+    tape: Tape,
     batch_size: usize,
     /// Of [`SHARES`] parts of the series, as many may send.
     share: u32,
@@ -32,12 +33,19 @@ pub(super) enum Scores {
 // === impl Outbox ===
 
 impl Outbox {
-    pub(super) fn new(version: Version, batch_size: usize, share: u32) -> Self {
+    /// A box for about `expected` scores.
+    pub(super) fn new(version: Version, batch_size: usize, share: u32, expected: usize, tape: Tape) -> Self {
+        let expected = expected.min(batch_size);
         let scores = match version {
-            Version::V1 => Scores::V1(vec![ScoreBlock::default()]),
-            Version::V2 => Scores::V2(Vec::new()),
+            Version::V1 => Scores::V1(vec![ScoreBlock::with_capacity(expected)]),
+            Version::V2 => Scores::V2(Vec::with_capacity(expected)),
         };
-        Self { scores, batch_size, share, withheld: 0, urgent: false }
+        Self { scores, tape, batch_size, share, withheld: 0, urgent: false }
+    }
+
+    /// Takes back the tape that the box was made with.
+    pub fn take_tape(&mut self) -> Tape {
+        std::mem::take(&mut self.tape)
     }
 
     /// Scores in the box.
@@ -80,7 +88,7 @@ impl Emit for Outbox {
                     blocks.push(ScoreBlock::default());
                 }
                 if let Some(block) = blocks.last_mut() {
-                    block.push(labels, name, sample);
+                    block.push(&mut self.tape, labels, name, sample);
                 }
             }
             Scores::V2(samples) => samples.push(ScoreSample { labels: Arc::clone(labels), name, sample }),

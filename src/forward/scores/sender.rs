@@ -227,7 +227,7 @@ impl Request {
         let (len, since) = (batch.len() as u64, batch.since);
         match batch.scores {
             Pending::V1(mut block) => {
-                Self { version: Version::V1, body: block.finish().into(), samples: Vec::new(), len, since }
+                Self { version: Version::V1, body: block.finish(), samples: Vec::new(), len, since }
             }
             Pending::V2(samples) => Self::v2(samples, since, encoder),
         }
@@ -241,7 +241,7 @@ impl Request {
     fn spell_as_v1(&mut self) {
         let mut block = ScoreBlock::default();
         block.extend(&self.samples);
-        self.body = block.finish().into();
+        self.body = block.finish();
         self.version = Version::V1;
     }
 }

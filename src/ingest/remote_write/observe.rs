@@ -15,7 +15,7 @@ use crate::inject::Emit;
 use crate::pipeline::{Pipeline, Reason, Tally, Visit};
 use crate::series::{Scope, ScopeName, Spelling};
 use crate::wire::compression::{Cap, decompress_snappy};
-use crate::wire::remote_write::{v1, v2};
+use crate::wire::remote_write::{Tape, v1, v2};
 
 /// Scores accepted requests.
 #[derive(Clone, Debug)]
@@ -121,9 +121,13 @@ impl Shared {
         decompress_snappy(&accepted.body, cap, &mut desk.raw)
             .map_err(|error| if error.is_limit() { Reason::Limit } else { Reason::Undecodable })?;
         let decoded = match accepted.version {
-            Version::V1 => {
-                v1::decode(&desk.raw, scope.seed(Spelling::RemoteWrite1), &limits.elements, &mut desk.batch)
-            }
+            Version::V1 => v1::decode(
+                &desk.raw,
+                scope.seed(Spelling::RemoteWrite1),
+                &limits.elements,
+                Some(&mut desk.walked),
+                &mut desk.batch,
+            ),
             Version::V2 => v2::decode(
                 &desk.raw,
                 scope.seed(Spelling::RemoteWrite2),
@@ -145,7 +149,7 @@ impl Shared {
         let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), teach: true };
         let tally = match &self.forwarder {
             None => self.pipeline.score(&mut cursor, &visit, &mut Unsent),
-            Some(forwarder) => self.send(forwarder, accepted, &mut cursor, &visit),
+            Some(forwarder) => self.send(forwarder, accepted, &mut cursor, &visit, &mut desk.tape),
         };
         desk.set_cursor(scope, cursor);
         tally
@@ -157,14 +161,17 @@ impl Shared {
         accepted: &Accepted,
         cursor: &mut crate::series::Cursor,
         visit: &Visit<'_>,
+        tape: &mut Tape,
     ) -> Tally {
+        tape.trim(self.pipeline.series().len());
         let key = LaneKey {
             tenant: accepted.tenant.clone(),
             authorization: accepted.authorization.clone(),
             replica: replica(visit, &self.ha_labels),
         };
-        let mut outbox: Outbox = forwarder.outbox(&key);
+        let mut outbox: Outbox = forwarder.outbox(&key, visit.batch.samples.len(), std::mem::take(tape));
         let tally = self.pipeline.score(cursor, visit, &mut outbox);
+        *tape = outbox.take_tape();
         if tally.anomalous > 0 {
             outbox.urgent();
         }

@@ -17,10 +17,12 @@ pub mod receive;
 mod score_block;
 pub mod v1;
 pub mod v2;
+mod walked;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::ElementLimits;
 pub use decoded::{DecodeError, Decoded, Element};
-pub use score_block::ScoreBlock;
+pub use score_block::{ScoreBlock, Tape};
+pub use walked::Walked;
