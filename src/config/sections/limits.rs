@@ -20,10 +20,14 @@ pub struct Limits {
     pub max_decoded_ratio: u32,
     /// Time that a body may take to arrive, whatever its size.
     pub body_timeout: PromDuration,
-    /// How slow a body may arrive after `body_timeout`, in bytes per second. A slower sender is cut off.
+    /// How slow a body may arrive after `body_timeout`, in bytes per second. A sender that falls behind by more
+    /// than `body_timeout` is cut off.
     pub min_body_rate: ByteSize,
-    /// Remote-write requests that are worked on at the same time, most of them waiting for the downstream;
-    /// others are answered 429.
+    /// Bytes of remote-write bodies that are held at the same time, counted as they arrive. Over it, the body
+    /// that has been arriving for the longest is answered 503; where all have arrived, the newest is.
+    pub max_body_bytes_in_flight: ByteSize,
+    /// Remote-write requests that are worked on at the same time once their bodies are read, most of them
+    /// waiting for the downstream; others are answered 503.
     pub max_requests_in_flight: u32,
     /// Series that are scored at the same time. Over it, series are given up by rank; the samples of all
     /// pass through in any case.
@@ -56,6 +60,7 @@ impl Default for Limits {
             max_decoded_ratio: 64,
             body_timeout: PromDuration::from_secs(10),
             min_body_rate: ByteSize::from_kib(1),
+            max_body_bytes_in_flight: ByteSize::from_mib(256),
             max_requests_in_flight: 256,
             max_series: 1_000_000,
             max_series_per_tenant: 1_000_000,
@@ -96,6 +101,11 @@ impl Limits {
             self.max_decoded_size >= self.max_body_size,
             "limits.max_decoded_size",
             SectionError::Below(self.max_decoded_size.to_string(), "max_body_size".to_owned()),
+        );
+        findings.require(
+            self.max_body_bytes_in_flight >= self.max_body_size,
+            "limits.max_body_bytes_in_flight",
+            SectionError::Below(self.max_body_bytes_in_flight.to_string(), "max_body_size".to_owned()),
         );
         // Spans into a decoded body are 32 bits wide.
         let too_large = SectionError::Above(self.max_decoded_size.to_string(), "4GiB".to_owned());

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::pipeline::{Reason, Tally};
@@ -13,6 +14,9 @@ use crate::pipeline::{Reason, Tally};
 #[derive(Debug)]
 pub struct PushMetrics {
     requests: Family<Code, Counter>,
+    refused: [Counter; Refused::ALL.len()],
+    refused_family: Family<Why, Counter>,
+    pub(super) body_bytes: Gauge,
     scored: Counter,
     anomalous: Counter,
     unselected: Counter,
@@ -35,13 +39,74 @@ struct Code {
     code: &'static str,
 }
 
+/// Why a write request was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// Another method or media type.
+    NoWriteRequest,
+    /// Larger than allowed, or than is decoded.
+    TooLarge,
+    /// Its body came too slowly.
+    TooSlow,
+    /// Its body gave way: `limits.max_body_bytes_in_flight`.
+    BodyBytes,
+    /// Its body was cut short.
+    Broken,
+    /// No snappy; in loop-back mode, no write request either.
+    Undecodable,
+    /// No seat: `limits.max_requests_in_flight`.
+    RequestsInFlight,
+    /// It has been here already.
+    Loop,
+    /// The downstream gave no answer.
+    Downstream,
+}
+
+// === impl Refused ===
+
+impl Refused {
+    const ALL: [Self; 9] = [
+        Self::NoWriteRequest,
+        Self::TooLarge,
+        Self::TooSlow,
+        Self::BodyBytes,
+        Self::Broken,
+        Self::Undecodable,
+        Self::RequestsInFlight,
+        Self::Loop,
+        Self::Downstream,
+    ];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NoWriteRequest => "no_write_request",
+            Self::TooLarge => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::BodyBytes => "body_bytes",
+            Self::Broken => "broken",
+            Self::Undecodable => "undecodable",
+            Self::RequestsInFlight => "requests_in_flight",
+            Self::Loop => "loop",
+            Self::Downstream => "downstream",
+        }
+    }
+}
+
+// === impl PushMetrics ===
+
 impl Default for PushMetrics {
     fn default() -> Self {
         let unscored_family = Family::<Why, Counter>::default();
         let unscored =
             Reason::ALL.map(|reason| unscored_family.get_or_create(&Why { reason: reason.as_str() }).clone());
+        let refused_family = Family::<Why, Counter>::default();
+        let refused =
+            Refused::ALL.map(|reason| refused_family.get_or_create(&Why { reason: reason.as_str() }).clone());
         Self {
             requests: Family::default(),
+            refused,
+            refused_family,
+            body_bytes: Gauge::default(),
             scored: Counter::default(),
             anomalous: Counter::default(),
             unselected: Counter::default(),
@@ -86,6 +151,10 @@ impl PushMetrics {
         self.requests.get_or_create(&Code { code }).inc();
     }
 
+    pub(super) fn refused(&self, reason: Refused) {
+        self.refused[reason as usize].inc();
+    }
+
     /// Whether this request is the one in a thousand whose bytes are compared.
     pub(super) fn is_hashed(&self) -> bool {
         self.turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000)
@@ -97,6 +166,16 @@ impl PushMetrics {
             "sidelong_write_requests",
             "Write requests answered, by class of status",
             self.requests.clone(),
+        );
+        registry.register(
+            "sidelong_write_refused",
+            "Write requests that got no answer of the downstream's, by reason",
+            self.refused_family.clone(),
+        );
+        registry.register(
+            "sidelong_body_bytes_in_flight",
+            "Bytes of write requests held; bounded by limits.max_body_bytes_in_flight",
+            self.body_bytes.clone(),
         );
         registry.register("sidelong_samples_scored", "Samples that were given a score", self.scored.clone());
         registry.register(

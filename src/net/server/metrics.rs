@@ -38,7 +38,10 @@ pub(super) enum Closed {
     HeaderTimeout,
     IdleTimeout,
     WriteTimeout,
+    /// The longest idle, at the cap.
     Evicted,
+    /// None was idle, at the cap, and its request had been coming for the longest.
+    SlowBody,
     Shed,
     FileLimit,
     Tls,
@@ -80,7 +83,7 @@ impl ServerMetrics {
         registry.register("sidelong_connections", "Open connections", self.connections.clone());
         registry.register(
             "sidelong_connections_limit",
-            "Connections at which the longest-idle one is closed (max_connections)",
+            "Connections at which the longest-idle or slowest one is closed (max_connections)",
             self.connection_limit.clone(),
         );
         registry.register("sidelong_connections_accepted", "Connections accepted", self.accepted.clone());
@@ -142,6 +145,7 @@ impl EncodeLabelValue for Closed {
             Self::IdleTimeout => "idle_timeout",
             Self::WriteTimeout => "write_timeout",
             Self::Evicted => "evicted",
+            Self::SlowBody => "slow_body",
             Self::Shed => "shed",
             Self::FileLimit => "file_limit",
             Self::Tls => "tls",
