@@ -22,7 +22,7 @@ use crate::model::{Model, ModelSlot};
 use crate::net::client::{ClientConfigError, ClientLimits, ClientMetrics, HttpClient};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
-use crate::series::{Scopes, Table};
+use crate::series::{ScopeLimits, Scopes, Table};
 
 /// Time that the scorers have at the end for what was accepted.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ impl House {
         let model = ModelSlot::new(Model::builtin());
         let table = Table::new(Interner::default());
         let settings = settings(config, table.interner())?;
-        let scopes = Scopes::new(config.limits.max_tenants as usize, rand::rng().random());
+        let scopes = Scopes::new(rand::rng().random());
         let workloads =
             Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize);
         let pipeline = Pipeline::new(model.handle(), settings, scopes, workloads, table);
@@ -187,6 +187,7 @@ impl House {
             pipeline: Arc::clone(&self.pipeline),
             scorers: Arc::clone(&self.scorers),
             metrics: Arc::clone(&self.push),
+            clock: unix_millis,
         };
         let parts = ScrapeParts {
             listeners: vec![config.server.listen.get(), config.server.admin_listen.get()],
@@ -212,11 +213,18 @@ impl House {
 /// What the corridor needs of `config`.
 fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateError> {
     let names = Names::new(config.scores.name_template.as_str(), interner)?;
+    let idle_after_s = u32::try_from(config.limits.series_idle_timeout.get().as_secs()).unwrap_or(u32::MAX);
+    let scopes = ScopeLimits {
+        tenants: config.limits.max_tenants as usize,
+        targets: config.scrape.max_targets as usize,
+        idle_after_s,
+    };
     let limits = pipeline::Limits {
         max_series: config.limits.max_series as usize,
         max_series_per_scope: config.limits.max_series_per_tenant as usize,
         max_injected: config.scores.max_series as usize,
-        idle_after_s: u32::try_from(config.limits.series_idle_timeout.get().as_secs()).unwrap_or(u32::MAX),
+        scopes,
+        idle_after_s,
         max_future_ms: i64::try_from(config.limits.max_future.as_millis()).unwrap_or(i64::MAX),
     };
     Ok(Settings::new((*config.rules).clone(), names, limits))

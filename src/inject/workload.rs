@@ -31,7 +31,7 @@ pub struct Workloads {
 }
 
 /// The number of the scope, and the values of the workload labels.
-type Key = (u32, Box<[Box<str>]>);
+type Key = (u64, Box<[Box<str>]>);
 
 // === impl Workload ===
 
@@ -106,6 +106,13 @@ impl Workloads {
             sent_ms: AtomicI64::new(i64::MIN),
         });
         Some(Arc::clone(&self.known.entry(key).or_insert(made)))
+    }
+
+    /// Forgets workloads without series, where there are as many as allowed.
+    pub fn forget_empty(&self) {
+        if self.known.len() >= self.limit {
+            self.known.retain(|_, workload| Arc::strong_count(workload) > 1);
+        }
     }
 
     /// Number of workloads.

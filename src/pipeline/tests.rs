@@ -9,7 +9,7 @@ use crate::detect::{Broken, Detector};
 use crate::inject::{Names, ScoreSample, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::rules::{OutputNames, RawRule, RuleSet};
-use crate::series::{Cursor, Scope, ScopeName, Scopes, Spelling, Table};
+use crate::series::{Scope, ScopeLimits, ScopeName, Scopes, Spelling, Table};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -18,7 +18,6 @@ struct House {
     slot: ModelSlot,
     pipeline: Pipeline,
     scope: Arc<Scope>,
-    cursor: Cursor,
     out: Vec<ScoreSample>,
 }
 
@@ -40,9 +39,9 @@ impl House {
         let table = Table::default();
         let settings = settings(rules, limits, &table);
         let workloads = Workloads::new(vec!["job".into()], 100);
-        let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(10, 7), workloads, table);
-        let scope = pipeline.scopes().get(&ScopeName::Tenant("".into())).expect("room for a tenant");
-        Self { slot, pipeline, scope, cursor: Cursor::default(), out: Vec::new() }
+        let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(7), workloads, table);
+        let scope = pipeline.scope(&ScopeName::Tenant("".into()), START).expect("room for a tenant");
+        Self { slot, pipeline, scope, out: Vec::new() }
     }
 
     fn configure(&self, rules: &str) {
@@ -66,7 +65,7 @@ impl House {
         let now_ms = series.iter().map(|(_, sample)| sample.timestamp_ms).max().unwrap_or(START);
         let visit = Visit { scope: &self.scope, batch: &batch, labels: &source, now_ms, teach };
         self.out.clear();
-        self.pipeline.score(&mut self.cursor, &visit, &mut self.out)
+        self.pipeline.score(&visit, &mut self.out)
     }
 
     /// One sample of the series `up{job="a"}`.
@@ -246,7 +245,7 @@ fn t24_a_sample_too_far_ahead_passes_unscored_and_leaves_no_trace() {
     }
     let source = Source(both.iter().map(|(labels, _)| labels.clone()).collect());
     let visit = Visit { scope: &house.scope, batch: &batch, labels: &source, now_ms: next, teach: true };
-    let tally = house.pipeline.score(&mut house.cursor, &visit, &mut house.out);
+    let tally = house.pipeline.score(&visit, &mut house.out);
     assert_eq!((tally.unscored_for(Reason::Future), tally.scored), (1, 1));
     house.one(next, 11.0);
     assert_eq!(house.emitted("anomaly_score").len(), 1, "the present is still scored");
@@ -327,8 +326,7 @@ fn two_spellings_of_one_series_share_its_state() {
 fn equal_labels_of_two_tenants_are_two_series() {
     let mut house = House::new(EVERYTHING);
     let next = house.warm();
-    house.scope = house.pipeline.scopes().get(&ScopeName::Tenant("other".into())).expect("room");
-    house.cursor = Cursor::default();
+    house.scope = house.pipeline.scope(&ScopeName::Tenant("other".into()), next).expect("room");
     house.one(next, 500.0);
     assert_eq!(house.score(), 0.0, "the other tenant's series warms up");
     assert_eq!(house.pipeline.series().len(), 2);
@@ -378,6 +376,35 @@ fn a_tenant_has_a_limit_of_its_own() {
     let mut house = House::with(EVERYTHING, limits);
     let tally = house.push(&[(up("a"), at(START, 1.0)), (up("b"), at(START, 1.0))]);
     assert_eq!(tally.unscored_for(Reason::ScopeLimit), 1);
+}
+
+#[test]
+fn b3_a_tenant_that_made_room_leaves_nothing_behind() {
+    let scopes = ScopeLimits { tenants: 1, idle_after_s: 600, ..ScopeLimits::default() };
+    let mut house = House::with(EVERYTHING, Limits { scopes, ..Limits::default() });
+    let next = house.warm();
+    house.one(next, 500.0);
+    house.pipeline.scope(&ScopeName::Tenant("".into()), next).expect("known");
+    let other = ScopeName::Tenant("other".into());
+    assert!(house.pipeline.scope(&other, next + 9 * MINUTE).is_none(), "the first is not idle yet");
+    house.scope = house.pipeline.scope(&other, next + 11 * MINUTE).expect("the first makes room");
+    house.push(&[(up("b"), at(next + 11 * MINUTE, 1.0))]);
+    let budget = house.pipeline.budget();
+    assert_eq!((budget.tenants, budget.series, budget.injected, budget.rules[0].series), (1, 1, 1, 1));
+    house.scope = house.pipeline.scope(&ScopeName::Tenant("".into()), next + 30 * MINUTE).expect("room");
+    house.one(next + 30 * MINUTE, 500.0);
+    assert_eq!(house.score(), 0.0, "who comes back warms up again");
+}
+
+#[test]
+fn b3_workloads_without_series_make_room_for_others() {
+    let mut house =
+        House::with(EVERYTHING, Limits { max_series: 100, idle_after_s: 60, ..Limits::default() });
+    for round in 0..300 {
+        house.push(&[(up(&format!("job-{round}")), at(START + round * 10 * MINUTE, 1.0))]);
+        assert_eq!(house.emitted("scored_series"), [1.0], "round {round}");
+    }
+    assert!(house.pipeline.workloads().len() <= 100);
 }
 
 #[test]

@@ -34,7 +34,8 @@ pub struct Limits {
     pub max_series: u32,
     /// Series of one tenant or scrape target that are scored at the same time.
     pub max_series_per_tenant: u32,
-    /// Tenants whose series are kept apart. The samples of further ones pass through unscored.
+    /// Tenants whose series are kept apart. The samples of further ones pass through unscored, until one that
+    /// was not heard of for `series_idle_timeout` makes room.
     pub max_tenants: u32,
     /// Workloads whose series are counted; see `scores.workload_labels`.
     pub max_workloads: u32,
@@ -42,7 +43,8 @@ pub struct Limits {
     pub max_scorer_backlog: ByteSize,
     /// How long an answer is held back at the most where the scorers are behind by `max_scorer_backlog`.
     pub scorer_patience: PromDuration,
-    /// After this time without a sample a series may be forgotten in favour of a new one.
+    /// After this time without a sample a series may be forgotten in favour of a new one; so may a tenant or
+    /// a target, with all that was learned of its series.
     pub series_idle_timeout: PromDuration,
     /// How far ahead of now a sample may be to be scored. One further ahead passes through unscored.
     pub max_future: PromDuration,

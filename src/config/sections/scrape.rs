@@ -27,6 +27,9 @@ pub struct Scrape {
     /// The one upstream of an application's sidecar, served at `/metrics` of the data listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Target>,
+    /// Targets whose series are kept apart. Pages of further ones pass unscored, until one that was not scraped
+    /// for `limits.series_idle_timeout` makes room.
+    pub max_targets: u32,
     /// How long a page may wait for its scores once it has been read whole; it ends without them after.
     pub score_budget: PromDuration,
     /// Samples of one page; a page with more passes unscored.
@@ -138,6 +141,7 @@ impl Default for Scrape {
             allow: Vec::new(),
             allow_connect: Vec::new(),
             upstream: None,
+            max_targets: 10_000,
             score_budget: PromDuration::from_millis(50),
             page_sample_limit: 500_000,
             max_concurrent_scrapes: 256,
@@ -149,6 +153,11 @@ impl Default for Scrape {
 
 impl Scrape {
     pub(in crate::config) fn check(&self, findings: &mut Findings) {
+        findings.require(self.max_targets > 0, "scrape.max_targets", SectionError::Zero);
+        let own = self.targets.len() + usize::from(self.upstream.is_some());
+        let cause =
+            SectionError::Below(self.max_targets.to_string(), format!("{own}, the targets that are named"));
+        findings.require(self.max_targets as usize >= own, "scrape.max_targets", cause);
         let mut names = HashSet::new();
         for (index, target) in self.targets.iter().enumerate() {
             let at = format!("scrape.targets[{index}]");
