@@ -6,6 +6,7 @@ mod observe;
 mod settings;
 mod tally;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -106,15 +107,22 @@ impl Pipeline {
     }
 
     /// The newest score of every series of `scope` that is being sent and has not ended, each with the
-    /// timestamp of the sample that it judges.
+    /// timestamp of the sample that it judges; and the newest counts of each workload that such a series is in,
+    /// with the timestamp at which they were counted.
     pub fn newest(&self, scope: &Scope) -> Vec<ScoreSample> {
         let (model, settings) = (self.model.current(), self.settings());
-        let mut scores = Vec::new();
+        let (mut scores, mut workloads) = (Vec::new(), HashMap::new());
         self.series.for_each(|_, series| {
-            if series.scope().id() == scope.id() && series.generation == settings.generation {
-                observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
+            if series.scope().id() != scope.id() || series.generation != settings.generation {
+                return;
+            }
+            observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
+            // Counted whatever is sent of it, but for one that has ended.
+            if let Some(workload) = series.workload.as_ref().filter(|_| series.score.is_some()) {
+                workloads.entry(Arc::as_ptr(workload)).or_insert_with(|| Arc::clone(workload));
             }
         });
+        workloads.values().for_each(|workload| workload.repeat(&settings.names, &mut scores));
         scores
     }
 

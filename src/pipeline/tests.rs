@@ -87,6 +87,13 @@ impl House {
         named.map(|score| score.sample.value).collect()
     }
 
+    /// What the page of a scope without a downstream has under `name`.
+    fn newest(&self, name: &str) -> Vec<ScoreSample> {
+        let mut newest = self.pipeline.newest(&self.scope);
+        newest.retain(|score| score.name.value() == name);
+        newest
+    }
+
     fn score(&self) -> f64 {
         let scores = self.emitted("anomaly_score");
         assert_eq!(scores.len(), 1, "one score");
@@ -427,10 +434,27 @@ fn loop_back_reads_the_newest_scores_and_leaves_the_ended_out() {
     let next = house.warm();
     house.push(&[(up("a"), at(next, 500.0)), (up("b"), at(next, 1.0))]);
     house.push(&[(up("b"), Sample { timestamp_ms: next + MINUTE, value: stale_marker() })]);
-    let newest = house.pipeline.newest(&house.scope);
+    let newest = house.newest("anomaly_score");
     assert_eq!(newest.len(), 1);
     assert_eq!((newest[0].sample.timestamp_ms, newest[0].labels.get("job")), (next, Some("a")));
     assert!(newest[0].sample.value > 1.0);
+}
+
+#[test]
+fn loop_back_reads_the_newest_counts_of_workloads_that_have_not_ended() {
+    let mut house = House::new("[{match: up, emit: {above: 0.5}}]");
+    let next = house.warm();
+    house.push(&[(up("a"), at(next, 500.0)), (up("b"), at(next, 1.0))]);
+    house.push(&[(up("a"), at(next + 5_000, 500.0)), (up("b"), at(next + 5_000, stale_marker()))]);
+    for (name, value) in [("anomalous_series", 1.0), ("scored_series", 1.0)] {
+        let newest = house.newest(name);
+        assert_eq!(newest.len(), 1, "{name}: the workload of b has ended");
+        assert_eq!(newest[0].labels.get("job"), Some("a"));
+        // Counts are made every 15 s: one timestamp never has two values.
+        assert_eq!(newest[0].sample, at(next, value), "{name}");
+    }
+    house.push(&[(up("a"), at(next + 20_000, 11.0))]);
+    assert_eq!(house.newest("anomalous_series")[0].sample, at(next + 20_000, 0.0));
 }
 
 #[test]
