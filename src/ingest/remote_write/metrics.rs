@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::label_values::label_values;
 use crate::pipeline::{Reason, Tally};
 
 /// Counters of the push door and of the corridor behind both doors.
@@ -33,62 +34,43 @@ struct Why {
     reason: &'static str,
 }
 
-/// The class of a status: the status itself is the downstream's and may be anything.
+label_values! {
+    /// The class of a status: the status itself is the downstream's and may be anything.
+    enum Class {
+        Success = "2xx",
+        Redirection = "3xx",
+        TooManyRequests = "429",
+        Refused = "4xx",
+        Failed = "5xx",
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
-    code: &'static str,
+    code: Class,
 }
 
-/// Why a write request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// Another method or media type.
-    NoWriteRequest,
-    /// Larger than allowed, or than is decoded.
-    TooLarge,
-    /// Its body came too slowly.
-    TooSlow,
-    /// Its body gave way: `limits.max_body_bytes_in_flight`.
-    BodyBytes,
-    /// Its body was cut short.
-    Broken,
-    /// No snappy; in loop-back mode, no write request either.
-    Undecodable,
-    /// No seat: `limits.max_requests_in_flight`.
-    RequestsInFlight,
-    /// It has been here already.
-    Loop,
-    /// The downstream gave no answer.
-    Downstream,
-}
-
-// === impl Refused ===
-
-impl Refused {
-    const ALL: [Self; 9] = [
-        Self::NoWriteRequest,
-        Self::TooLarge,
-        Self::TooSlow,
-        Self::BodyBytes,
-        Self::Broken,
-        Self::Undecodable,
-        Self::RequestsInFlight,
-        Self::Loop,
-        Self::Downstream,
-    ];
-
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::NoWriteRequest => "no_write_request",
-            Self::TooLarge => "too_large",
-            Self::TooSlow => "too_slow",
-            Self::BodyBytes => "body_bytes",
-            Self::Broken => "broken",
-            Self::Undecodable => "undecodable",
-            Self::RequestsInFlight => "requests_in_flight",
-            Self::Loop => "loop",
-            Self::Downstream => "downstream",
-        }
+label_values! {
+    /// Why a write request was refused.
+    pub(super) enum Refused {
+        /// Another method or media type.
+        NoWriteRequest = "no_write_request",
+        /// Larger than allowed, or than is decoded.
+        TooLarge = "too_large",
+        /// Its body came too slowly.
+        TooSlow = "too_slow",
+        /// Its body gave way: `limits.max_body_bytes_in_flight`.
+        BodyBytes = "body_bytes",
+        /// Its body was cut short.
+        Broken = "broken",
+        /// No snappy; in loop-back mode, no write request either.
+        Undecodable = "undecodable",
+        /// No seat: `limits.max_requests_in_flight`.
+        RequestsInFlight = "requests_in_flight",
+        /// It has been here already.
+        Loop = "loop",
+        /// The downstream gave no answer.
+        Downstream = "downstream",
     }
 }
 
@@ -102,8 +84,10 @@ impl Default for PushMetrics {
         let refused_family = Family::<Why, Counter>::default();
         let refused =
             Refused::ALL.map(|reason| refused_family.get_or_create(&Why { reason: reason.as_str() }).clone());
+        let requests = Family::default();
+        Class::ALL.into_iter().for_each(|code| drop(requests.get_or_create(&Code { code })));
         Self {
-            requests: Family::default(),
+            requests,
             refused,
             refused_family,
             body_bytes: Gauge::default(),
@@ -142,11 +126,11 @@ impl PushMetrics {
 
     pub(super) fn answered(&self, status: http::StatusCode) {
         let code = match status.as_u16() {
-            200..300 => "2xx",
-            300..400 => "3xx",
-            429 => "429",
-            400..500 => "4xx",
-            _ => "5xx",
+            200..300 => Class::Success,
+            300..400 => Class::Redirection,
+            429 => Class::TooManyRequests,
+            400..500 => Class::Refused,
+            _ => Class::Failed,
         };
         self.requests.get_or_create(&Code { code }).inc();
     }
