@@ -6,11 +6,10 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::auth::Credentials;
-use super::{Findings, HttpUrl, OAuth2, SectionError};
+use super::{Findings, HttpUrl, SectionError, auth};
 use crate::config::secret::Secret;
 use crate::config::units::{ByteSize, PromDuration};
-use crate::net::client::{AuthorizationConfig, BasicAuthConfig, HttpClientConfig, TlsConfig};
+use crate::net::client::{AuthorizationConfig, BasicAuthConfig, HttpClientConfig, OAuth2Config, TlsConfig};
 
 /// What the pull door fetches: configured targets at `/scrape/NAME`, one fixed upstream, and what the
 /// allow-list names at `/proxy?target=` and through `proxy_url`.
@@ -90,7 +89,7 @@ pub struct Target {
     pub authorization: Option<AuthorizationConfig>,
     /// OAuth 2.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth2: Option<OAuth2>,
+    pub oauth2: Option<OAuth2Config>,
     /// TLS towards the target.
     #[serde(default)]
     pub tls_config: TlsConfig,
@@ -208,17 +207,12 @@ impl Target {
 
     /// What a client of this target is made from.
     pub fn http_client(&self) -> HttpClientConfig {
-        self.credentials().http_client()
-    }
-
-    fn credentials(&self) -> Credentials<'_> {
-        Credentials {
-            basic_auth: self.basic_auth.as_ref(),
-            authorization: self.authorization.as_ref(),
-            oauth2: self.oauth2.as_ref(),
-            sigv4: None,
-            tls_config: &self.tls_config,
-            headers: &self.headers,
+        HttpClientConfig {
+            basic_auth: self.basic_auth.clone(),
+            authorization: self.authorization.clone(),
+            oauth2: self.oauth2.clone(),
+            tls_config: self.tls_config.clone(),
+            ..HttpClientConfig::default()
         }
     }
 
@@ -231,7 +225,7 @@ impl Target {
         for (option, is_zero) in zero {
             findings.require(!is_zero, format!("{at}.{option}"), SectionError::Zero);
         }
-        self.credentials().check(at, findings);
+        auth::check(&self.http_client(), &self.headers, at, findings);
     }
 }
 
