@@ -6,7 +6,6 @@
 //! stated time for room, and then the batch passes unscored. A thread that makes no progress at all is
 //! not waited for.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::timeout;
 
 use crate::batch::Batch;
-use crate::series::{Cursor, Scope};
+use crate::series::Scope;
 use crate::wire::compression::Buffer;
 use crate::wire::remote_write::v2::SymbolTable;
 use crate::wire::remote_write::{Tape, Walked};
@@ -51,7 +50,6 @@ pub struct Desk {
     pub walked: Walked,
     /// How scores of version 1.0 were spelled before.
     pub tape: Tape,
-    cursors: HashMap<u32, Cursor>,
 }
 
 /// The thread of the scope has as much waiting as it may.
@@ -184,27 +182,14 @@ fn work_on(Job { work, _room }: Job, desk: &mut Desk, stuck: &AtomicBool) {
     stuck.store(false, Ordering::Relaxed);
 }
 
-// === impl Desk ===
-
-impl Desk {
-    /// Where the scope's last batch left off.
-    pub fn cursor(&self, scope: &Scope) -> Cursor {
-        self.cursors.get(&scope.id()).cloned().unwrap_or_default()
-    }
-
-    /// Remembers where the scope's batch left off.
-    pub fn set_cursor(&mut self, scope: &Scope, cursor: Cursor) {
-        self.cursors.insert(scope.id(), cursor);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{ScopeName, Scopes};
+    use crate::series::{ScopeLimits, ScopeName, Scopes};
 
     fn scope() -> Arc<Scope> {
-        Scopes::new(1, 0).get(&ScopeName::Tenant("".into())).expect("room for one")
+        let name = ScopeName::Tenant("".into());
+        Scopes::new(0).get(&name, 0, &ScopeLimits::default()).expect("room for one")
     }
 
     const PATIENCE: Duration = Duration::from_millis(20);

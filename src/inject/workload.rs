@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 
 use super::{Emit, Names, Output};
 use crate::batch::Sample;
@@ -20,6 +21,16 @@ pub struct Workload {
     scored: AtomicI64,
     anomalous: AtomicI64,
     sent_ms: AtomicI64,
+    /// What was last sent, for who reads it later: one timestamp never has two values.
+    sent: Mutex<Option<Counts>>,
+}
+
+/// Both counts of a workload at one time.
+#[derive(Clone, Copy, Debug)]
+struct Counts {
+    timestamp_ms: i64,
+    anomalous: i64,
+    scored: i64,
 }
 
 /// All workloads, by scope and labels, up to a limit.
@@ -31,7 +42,7 @@ pub struct Workloads {
 }
 
 /// The number of the scope, and the values of the workload labels.
-type Key = (u32, Box<[Box<str>]>);
+type Key = (u64, Box<[Box<str>]>);
 
 // === impl Workload ===
 
@@ -58,17 +69,25 @@ impl Workload {
             .compare_exchange(sent_ms, timestamp_ms, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok();
         if mine {
-            self.emit(timestamp_ms, names, out);
+            self.count(timestamp_ms);
+            self.repeat(names, out);
         }
     }
 
     #[cold]
-    fn emit(&self, timestamp_ms: i64, names: &Names, out: &mut impl Emit) {
-        for (output, count) in
-            [(Output::AnomalousSeries, &self.anomalous), (Output::ScoredSeries, &self.scored)]
-        {
-            let value = count.load(Ordering::Relaxed) as f64;
-            out.emit(&self.labels, names.of(output), Sample { timestamp_ms, value });
+    fn count(&self, timestamp_ms: i64) {
+        let (anomalous, scored) =
+            (self.anomalous.load(Ordering::Relaxed), self.scored.load(Ordering::Relaxed));
+        *self.sent.lock() = Some(Counts { timestamp_ms, anomalous, scored });
+    }
+
+    /// Sends again what was last sent, with the timestamp at which it was counted.
+    #[cold]
+    pub fn repeat(&self, names: &Names, out: &mut impl Emit) {
+        let Some(Counts { timestamp_ms, anomalous, scored }) = *self.sent.lock() else { return };
+        for (output, count) in [(Output::AnomalousSeries, anomalous), (Output::ScoredSeries, scored)] {
+            let sample = Sample { timestamp_ms, value: count as f64 };
+            out.emit(&self.labels, names.of(output), sample);
         }
     }
 }
@@ -104,8 +123,16 @@ impl Workloads {
             scored: AtomicI64::new(0),
             anomalous: AtomicI64::new(0),
             sent_ms: AtomicI64::new(i64::MIN),
+            sent: Mutex::default(),
         });
         Some(Arc::clone(&self.known.entry(key).or_insert(made)))
+    }
+
+    /// Forgets workloads without series, where there are as many as allowed.
+    pub fn forget_empty(&self) {
+        if self.known.len() >= self.limit {
+            self.known.retain(|_, workload| Arc::strong_count(workload) > 1);
+        }
     }
 
     /// Number of workloads.

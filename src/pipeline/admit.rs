@@ -8,7 +8,7 @@ use super::settings::Settings;
 use super::tally::Reason;
 use super::{Pipeline, Visit};
 use crate::batch::SeriesSpan;
-use crate::series::{Cursor, Found, Newcomer, Refused, Series, SlotId, Walk};
+use crate::series::{Found, Newcomer, Refused, Series, SlotId, Walk};
 
 /// At most this share of the table is evicted at once, so that a sweep is paid for by many newcomers.
 const SHED_SHARE: usize = 64;
@@ -42,17 +42,12 @@ struct LabelBuffer {
 // === impl Admission ===
 
 impl<'a> Admission<'a> {
-    pub(super) fn new(
-        pipeline: &'a Pipeline,
-        settings: &'a Settings,
-        visit: &'a Visit<'a>,
-        cursor: &Cursor,
-    ) -> Self {
+    pub(super) fn new(pipeline: &'a Pipeline, settings: &'a Settings, visit: &'a Visit<'a>) -> Self {
         Self {
             pipeline,
             settings,
             visit,
-            walk: pipeline.series.walk(cursor),
+            walk: pipeline.series.walk(visit.scope),
             now_s: seconds(visit.now_ms),
             labels: LabelBuffer::default(),
             at: None,
@@ -80,9 +75,9 @@ impl<'a> Admission<'a> {
         Ok(self.walk.series(id))
     }
 
-    /// Where the sender's next batch begins.
-    pub(super) fn cursor(&self) -> Cursor {
-        self.walk.cursor()
+    /// Remembers where the next batch of the scope begins.
+    pub(super) fn end(self) {
+        self.walk.end(self.visit.scope);
     }
 
     /// Forgets the series in hand: its state may be half changed.
@@ -178,8 +173,25 @@ impl Pipeline {
             self.sheds.not_before_s.store(newcomer.now_s.saturating_add(SWEEP_PAUSE_S), Ordering::Relaxed);
             return Err(Refused::TableFull);
         }
-        victims.into_iter().for_each(|id| self.evict(settings, id));
+        self.evict_all(settings, victims);
         Ok(())
+    }
+
+    /// Takes the series of scopes that made room for others out of the table.
+    #[cold]
+    pub(super) fn evict_left_series(&self, settings: &Settings) {
+        let mut left = Vec::new();
+        self.series.for_each(|id, series| {
+            if series.scope().is_gone() {
+                left.push(id);
+            }
+        });
+        self.evict_all(settings, left);
+    }
+
+    fn evict_all(&self, settings: &Settings, series: Vec<SlotId>) {
+        series.into_iter().for_each(|id| self.evict(settings, id));
+        self.workloads.forget_empty();
     }
 
     /// Who goes: the longest idle; where nobody is idle, series of the least important rule, if `rule`

@@ -6,6 +6,7 @@ mod observe;
 mod settings;
 mod tally;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +16,7 @@ use parking_lot::RwLock;
 use crate::batch::{Batch, LabelSource};
 use crate::inject::{Emit, ScoreSample, Workloads};
 use crate::model::ModelHandle;
-use crate::series::{Cursor, Scope, Scopes, Table};
+use crate::series::{Scope, ScopeName, Scopes, Table};
 use admit::Admission;
 use observe::Observer;
 
@@ -76,10 +77,13 @@ impl Pipeline {
 
     /// Scores every selected series of the visiting batch. Never fails: what cannot be scored is counted
     /// and skipped, and the batch itself is never touched.
-    pub fn score(&self, cursor: &mut Cursor, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
+    pub fn score(&self, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
         let model = self.model.current(); // one version for the whole batch
         let settings = self.settings(); // and one set of rules
-        let mut admission = Admission::new(self, &settings, visit, cursor);
+        if self.scopes.take_left_series() {
+            self.evict_left_series(&settings);
+        }
+        let mut admission = Admission::new(self, &settings, visit);
         let mut observer = Observer::new(&model.detector, &settings, &self.injected, visit, out);
         let mut next = 0;
         while next < visit.batch.series.len() {
@@ -92,20 +96,33 @@ impl Pipeline {
                 next += 1;
             }
         }
-        *cursor = admission.cursor();
+        admission.end();
         observer.tally
     }
 
+    /// The scope called `name`, made if need be; `None` where as many tenants or targets are known as may be,
+    /// and none has been idle for long enough to make room.
+    pub fn scope(&self, name: &ScopeName, now_ms: i64) -> Option<Arc<Scope>> {
+        self.scopes.get(name, observe::seconds(now_ms), &self.settings.read().limits.scopes)
+    }
+
     /// The newest score of every series of `scope` that is being sent and has not ended, each with the
-    /// timestamp of the sample that it judges.
+    /// timestamp of the sample that it judges; and the newest counts of each workload that such a series is in,
+    /// with the timestamp at which they were counted.
     pub fn newest(&self, scope: &Scope) -> Vec<ScoreSample> {
         let (model, settings) = (self.model.current(), self.settings());
-        let mut scores = Vec::new();
+        let (mut scores, mut workloads) = (Vec::new(), HashMap::new());
         self.series.for_each(|_, series| {
-            if series.scope().id() == scope.id() && series.generation == settings.generation {
-                observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
+            if series.scope().id() != scope.id() || series.generation != settings.generation {
+                return;
+            }
+            observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
+            // Counted whatever is sent of it, but for one that has ended.
+            if let Some(workload) = series.workload.as_ref().filter(|_| series.score.is_some()) {
+                workloads.entry(Arc::as_ptr(workload)).or_insert_with(|| Arc::clone(workload));
             }
         });
+        workloads.values().for_each(|workload| workload.repeat(&settings.names, &mut scores));
         scores
     }
 
@@ -129,7 +146,7 @@ impl Pipeline {
         &self.series
     }
 
-    /// The tenants and targets that were met.
+    /// The tenants and targets that are known.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use crate::detect::{Demands, Direction};
 use crate::inject::{Names, Output};
 use crate::rules::{self, Emit, Kind, Rule, RuleId, RuleSet};
+use crate::series::ScopeLimits;
 use crate::signals::Signal;
 
 /// One configuration of the corridor.
@@ -29,6 +30,8 @@ pub struct Limits {
     pub max_series: usize,
     /// Scored series of one tenant or target.
     pub max_series_per_scope: usize,
+    /// Tenants and targets whose series are kept apart.
+    pub scopes: ScopeLimits,
     /// Score series that may be sent at the same time, over all rules.
     pub max_injected: usize,
     /// Seconds without a sample after which a series may be evicted for another.
@@ -76,6 +79,7 @@ impl Default for Limits {
         Self {
             max_series: 200_000,
             max_series_per_scope: 200_000,
+            scopes: ScopeLimits::default(),
             max_injected: 200_000,
             idle_after_s: 600,
             max_future_ms: 2 * 3_600_000,

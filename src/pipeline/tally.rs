@@ -9,8 +9,10 @@ pub enum Reason {
     Limit,
     /// The body could not be decoded.
     Undecodable,
-    /// As many tenants are known as are allowed.
+    /// As many tenants are known as are allowed, and none is idle.
     TenantLimit,
+    /// As many targets are known as are allowed, and none is idle.
+    TargetLimit,
     /// The scorer had too much waiting, or did not answer within its budget.
     Overload,
     /// The detector panicked; the series starts anew.
@@ -51,10 +53,11 @@ pub struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Limit,
         Self::Undecodable,
         Self::TenantLimit,
+        Self::TargetLimit,
         Self::Overload,
         Self::Panic,
         Self::SeriesLimit,
@@ -73,6 +76,7 @@ impl Reason {
             Self::Limit => "limit",
             Self::Undecodable => "undecodable",
             Self::TenantLimit => "tenant_limit",
+            Self::TargetLimit => "target_limit",
             Self::Overload => "overload",
             Self::Panic => "panic",
             Self::SeriesLimit => "series_limit",

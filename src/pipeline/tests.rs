@@ -9,7 +9,7 @@ use crate::detect::{Broken, Detector};
 use crate::inject::{Names, ScoreSample, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::rules::{OutputNames, RawRule, RuleSet};
-use crate::series::{Cursor, Scope, ScopeName, Scopes, Spelling, Table};
+use crate::series::{Scope, ScopeLimits, ScopeName, Scopes, Spelling, Table};
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -18,7 +18,6 @@ struct House {
     slot: ModelSlot,
     pipeline: Pipeline,
     scope: Arc<Scope>,
-    cursor: Cursor,
     out: Vec<ScoreSample>,
 }
 
@@ -40,9 +39,9 @@ impl House {
         let table = Table::default();
         let settings = settings(rules, limits, &table);
         let workloads = Workloads::new(vec!["job".into()], 100);
-        let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(10, 7), workloads, table);
-        let scope = pipeline.scopes().get(&ScopeName::Tenant("".into())).expect("room for a tenant");
-        Self { slot, pipeline, scope, cursor: Cursor::default(), out: Vec::new() }
+        let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(7), workloads, table);
+        let scope = pipeline.scope(&ScopeName::Tenant("".into()), START).expect("room for a tenant");
+        Self { slot, pipeline, scope, out: Vec::new() }
     }
 
     fn configure(&self, rules: &str) {
@@ -66,7 +65,7 @@ impl House {
         let now_ms = series.iter().map(|(_, sample)| sample.timestamp_ms).max().unwrap_or(START);
         let visit = Visit { scope: &self.scope, batch: &batch, labels: &source, now_ms, teach };
         self.out.clear();
-        self.pipeline.score(&mut self.cursor, &visit, &mut self.out)
+        self.pipeline.score(&visit, &mut self.out)
     }
 
     /// One sample of the series `up{job="a"}`.
@@ -86,6 +85,13 @@ impl House {
     fn emitted(&self, name: &str) -> Vec<f64> {
         let named = self.out.iter().filter(|score| score.name.value() == name);
         named.map(|score| score.sample.value).collect()
+    }
+
+    /// What the page of a scope without a downstream has under `name`.
+    fn newest(&self, name: &str) -> Vec<ScoreSample> {
+        let mut newest = self.pipeline.newest(&self.scope);
+        newest.retain(|score| score.name.value() == name);
+        newest
     }
 
     fn score(&self) -> f64 {
@@ -246,7 +252,7 @@ fn t24_a_sample_too_far_ahead_passes_unscored_and_leaves_no_trace() {
     }
     let source = Source(both.iter().map(|(labels, _)| labels.clone()).collect());
     let visit = Visit { scope: &house.scope, batch: &batch, labels: &source, now_ms: next, teach: true };
-    let tally = house.pipeline.score(&mut house.cursor, &visit, &mut house.out);
+    let tally = house.pipeline.score(&visit, &mut house.out);
     assert_eq!((tally.unscored_for(Reason::Future), tally.scored), (1, 1));
     house.one(next, 11.0);
     assert_eq!(house.emitted("anomaly_score").len(), 1, "the present is still scored");
@@ -327,8 +333,7 @@ fn two_spellings_of_one_series_share_its_state() {
 fn equal_labels_of_two_tenants_are_two_series() {
     let mut house = House::new(EVERYTHING);
     let next = house.warm();
-    house.scope = house.pipeline.scopes().get(&ScopeName::Tenant("other".into())).expect("room");
-    house.cursor = Cursor::default();
+    house.scope = house.pipeline.scope(&ScopeName::Tenant("other".into()), next).expect("room");
     house.one(next, 500.0);
     assert_eq!(house.score(), 0.0, "the other tenant's series warms up");
     assert_eq!(house.pipeline.series().len(), 2);
@@ -381,6 +386,35 @@ fn a_tenant_has_a_limit_of_its_own() {
 }
 
 #[test]
+fn b3_a_tenant_that_made_room_leaves_nothing_behind() {
+    let scopes = ScopeLimits { tenants: 1, idle_after_s: 600, ..ScopeLimits::default() };
+    let mut house = House::with(EVERYTHING, Limits { scopes, ..Limits::default() });
+    let next = house.warm();
+    house.one(next, 500.0);
+    house.pipeline.scope(&ScopeName::Tenant("".into()), next).expect("known");
+    let other = ScopeName::Tenant("other".into());
+    assert!(house.pipeline.scope(&other, next + 9 * MINUTE).is_none(), "the first is not idle yet");
+    house.scope = house.pipeline.scope(&other, next + 11 * MINUTE).expect("the first makes room");
+    house.push(&[(up("b"), at(next + 11 * MINUTE, 1.0))]);
+    let budget = house.pipeline.budget();
+    assert_eq!((budget.tenants, budget.series, budget.injected, budget.rules[0].series), (1, 1, 1, 1));
+    house.scope = house.pipeline.scope(&ScopeName::Tenant("".into()), next + 30 * MINUTE).expect("room");
+    house.one(next + 30 * MINUTE, 500.0);
+    assert_eq!(house.score(), 0.0, "who comes back warms up again");
+}
+
+#[test]
+fn b3_workloads_without_series_make_room_for_others() {
+    let mut house =
+        House::with(EVERYTHING, Limits { max_series: 100, idle_after_s: 60, ..Limits::default() });
+    for round in 0..300 {
+        house.push(&[(up(&format!("job-{round}")), at(START + round * 10 * MINUTE, 1.0))]);
+        assert_eq!(house.emitted("scored_series"), [1.0], "round {round}");
+    }
+    assert!(house.pipeline.workloads().len() <= 100);
+}
+
+#[test]
 fn new_rules_decide_anew_and_what_was_learned_stays() {
     let mut house = House::new(EVERYTHING);
     let next = house.warm();
@@ -400,10 +434,27 @@ fn loop_back_reads_the_newest_scores_and_leaves_the_ended_out() {
     let next = house.warm();
     house.push(&[(up("a"), at(next, 500.0)), (up("b"), at(next, 1.0))]);
     house.push(&[(up("b"), Sample { timestamp_ms: next + MINUTE, value: stale_marker() })]);
-    let newest = house.pipeline.newest(&house.scope);
+    let newest = house.newest("anomaly_score");
     assert_eq!(newest.len(), 1);
     assert_eq!((newest[0].sample.timestamp_ms, newest[0].labels.get("job")), (next, Some("a")));
     assert!(newest[0].sample.value > 1.0);
+}
+
+#[test]
+fn loop_back_reads_the_newest_counts_of_workloads_that_have_not_ended() {
+    let mut house = House::new("[{match: up, emit: {above: 0.5}}]");
+    let next = house.warm();
+    house.push(&[(up("a"), at(next, 500.0)), (up("b"), at(next, 1.0))]);
+    house.push(&[(up("a"), at(next + 5_000, 500.0)), (up("b"), at(next + 5_000, stale_marker()))]);
+    for (name, value) in [("anomalous_series", 1.0), ("scored_series", 1.0)] {
+        let newest = house.newest(name);
+        assert_eq!(newest.len(), 1, "{name}: the workload of b has ended");
+        assert_eq!(newest[0].labels.get("job"), Some("a"));
+        // Counts are made every 15 s: one timestamp never has two values.
+        assert_eq!(newest[0].sample, at(next, value), "{name}");
+    }
+    house.push(&[(up("a"), at(next + 20_000, 11.0))]);
+    assert_eq!(house.newest("anomalous_series")[0].sample, at(next + 20_000, 0.0));
 }
 
 #[test]

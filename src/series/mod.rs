@@ -6,6 +6,6 @@ mod scopes;
 mod slot;
 mod table;
 
-pub use scopes::{Scope, ScopeName, Scopes, Spelling};
+pub use scopes::{Scope, ScopeLimits, ScopeName, Scopes, Spelling};
 pub use slot::Series;
-pub use table::{Cursor, Found, MAX_SERIES, Newcomer, Refused, SlotId, Table, Walk};
+pub use table::{Found, MAX_SERIES, Newcomer, Refused, SlotId, Table, Walk};

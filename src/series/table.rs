@@ -32,12 +32,6 @@ const UNSELECTED_SHARE: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotId(u32);
 
-/// A batch's place in the table: where its next series probably is.
-#[derive(Clone, Debug, Default)]
-pub struct Cursor {
-    next: u32,
-}
-
 /// What the index knows of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -149,9 +143,9 @@ impl Table {
         &self.interner
     }
 
-    /// Starts a pass where `cursor` left off.
-    pub fn walk(&self, cursor: &Cursor) -> Walk<'_> {
-        Walk { table: self, held: None, next: cursor.next }
+    /// Starts a pass where the last batch of `scope` ended: its next series is probably there.
+    pub fn walk(&self, scope: &Scope) -> Walk<'_> {
+        Walk { table: self, held: None, next: scope.cursor.load(Ordering::Relaxed) }
     }
 
     /// Finds the series of `newcomer` under another spelling of its labels, and learns that spelling.
@@ -355,8 +349,8 @@ impl<'t> Walk<'t> {
         self.next = id.0 + 1;
     }
 
-    /// Where the next batch of the same sender begins its search.
-    pub fn cursor(&self) -> Cursor {
-        Cursor { next: self.next }
+    /// Ends the pass; the next batch of `scope` begins its search here.
+    pub fn end(self, scope: &Scope) {
+        scope.cursor.store(self.next, Ordering::Relaxed);
     }
 }

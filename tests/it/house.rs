@@ -164,6 +164,8 @@ fn the_core_builds_without_aws_and_nothing_needs_cmake_or_protoc() {
     let core = packages(&["--no-default-features"]);
     let aws: Vec<_> = core.iter().filter(|name| name.starts_with("aws-")).collect();
     assert!(aws.is_empty(), "in the core: {aws:?}");
+    // No HTTP/2 (decision 0009); with AWS it is there, since the SDK's own client asks for it.
+    assert!(!core.iter().any(|name| name == "h2"), "HTTP/2 in the core");
     let all = packages(&["--all-features"]);
     for refused in ["aws-lc-sys", "openssl-sys", "native-tls", "protoc-bin-vendored", "prost-build"] {
         assert!(!all.iter().any(|name| name == refused), "{refused}");

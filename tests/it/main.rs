@@ -12,5 +12,6 @@ mod e2e;
 mod exposition;
 mod faults;
 mod house;
+mod loop_back;
 mod parts;
 mod simulate;

@@ -22,7 +22,7 @@ use super::{Downstream, Version};
 use crate::config::sections::{self, Protocol};
 use crate::wire::remote_write::Tape;
 use lane::Lane;
-use restraint::Restraint;
+use restraint::Restraints;
 
 pub(crate) use answer::limited;
 pub use metrics::ScoreMetrics;
@@ -53,7 +53,7 @@ struct Shared {
     tenant_header: http::HeaderName,
     protocol: AtomicU8,
     lanes: DashMap<LaneKey, Arc<Lane>>,
-    restraints: DashMap<Option<HeaderValue>, Arc<Restraint>>,
+    restraints: Restraints,
     metrics: Arc<ScoreMetrics>,
     runtime: Handle,
     tasks: TaskTracker,
@@ -81,13 +81,14 @@ impl ScoreForwarder {
             Protocol::V1 => SPEAKS_V1,
             Protocol::V2 => SPEAKS_V2,
         });
+        let restraints = Restraints::new(config.max_lanes as usize);
         let shared = Shared {
             config,
             downstream,
             tenant_header,
             protocol,
             lanes: DashMap::new(),
-            restraints: DashMap::new(),
+            restraints,
             metrics,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -102,7 +103,7 @@ impl ScoreForwarder {
         let speaks_v2 = self.shared.protocol.load(Ordering::Relaxed) == SPEAKS_V2;
         let version = if speaks_v2 { Version::V2 } else { Version::V1 };
         let batch_size = self.shared.config.batch_size as usize;
-        Outbox::new(version, batch_size, self.shared.restraint(key).share(), expected, tape)
+        Outbox::new(version, batch_size, self.shared.restraints.share(&key.tenant), expected, tape)
     }
 
     /// Queues what `outbox` has collected. Nothing waits here: what does not fit drops the oldest.
@@ -119,7 +120,7 @@ impl ScoreForwarder {
 
     /// The downstream refused a sample of this tenant for a limit: scores give way first.
     pub fn yield_to_samples(&self, key: &LaneKey, retry_after: Option<std::time::Duration>) {
-        self.shared.restraint(key).refused(retry_after, self.shared.config.yield_for.get());
+        self.shared.restraints.refused(&key.tenant, retry_after, self.shared.config.yield_for.get());
     }
 
     /// Waits until every lane has sent what it had, or given up. Call it after `stop`.
@@ -149,12 +150,5 @@ impl Shared {
         }));
         self.metrics.lanes.set(self.lanes.len() as i64);
         Some(lane)
-    }
-
-    fn restraint(&self, key: &LaneKey) -> Arc<Restraint> {
-        if let Some(known) = self.restraints.get(&key.tenant) {
-            return Arc::clone(&known);
-        }
-        Arc::clone(&self.restraints.entry(key.tenant.clone()).or_default())
     }
 }

@@ -148,7 +148,7 @@ impl Sender {
                     Duration::ZERO
                 }
                 Ok(Meaning::Limited(wait)) => {
-                    self.shared.restraint(&self.key).refused(wait, config.yield_for.get());
+                    self.shared.restraints.refused(&self.key.tenant, wait, config.yield_for.get());
                     Duration::ZERO
                 }
                 Ok(Meaning::Later(wait)) => wait.unwrap_or_else(|| self.backoff(attempt)),
@@ -182,7 +182,7 @@ impl Sender {
     }
 
     async fn wait_for_restraint(&self) {
-        while let Some(until) = self.shared.restraint(&self.key).paused_until() {
+        while let Some(until) = self.shared.restraints.paused_until(&self.key.tenant) {
             tokio::select! {
                 () = sleep_until(until) => {}
                 () = self.shared.stop.cancelled() => return,

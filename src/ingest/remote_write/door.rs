@@ -18,6 +18,7 @@ use crate::config::sections::Limits;
 use crate::forward::{Answer, Downstream, Version};
 use crate::ingest::Desk;
 use crate::net::body::{MinRate, read_body};
+use crate::net::budget::BodyBudget;
 use crate::net::headers::{HOP, is_loop};
 use crate::wire::compression::{CompressionError, declared_snappy_len};
 use crate::wire::remote_write::receive::Written;
@@ -49,6 +50,7 @@ pub struct PushDoorParts {
 struct Shared {
     parts: PushDoorParts,
     rate: MinRate,
+    bodies: BodyBudget,
     seats: Semaphore,
     /// A name that no other instance has, by which a request that comes back is known (F-37).
     instance: HeaderValue,
@@ -66,8 +68,12 @@ impl PushDoor {
             bytes_per_second: parts.limits.min_body_rate.as_bytes(),
         };
         let seats = Semaphore::new(parts.limits.max_requests_in_flight as usize);
+        let bodies = BodyBudget::new(
+            parts.limits.max_body_bytes_in_flight.as_bytes(),
+            parts.metrics.body_bytes.clone(),
+        );
         let instance = HeaderValue::from(rand::random::<u64>());
-        Self { shared: Arc::new(Shared { parts, rate, seats, instance, desks: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { parts, rate, bodies, seats, instance, desks: Mutex::default() }) }
     }
 
     /// Whether requests for `path` belong here.
@@ -83,6 +89,7 @@ impl PushDoor {
             Ok(answer) => response(answer),
             Err(refusal) => {
                 tracing::debug!(%refusal, "refused a write request");
+                self.shared.parts.metrics.refused(refusal.reason());
                 let mut response = refusal.response();
                 if self.shared.parts.downstream.is_none() && version == Ok(Version::V2) {
                     say_written(response.headers_mut(), &Written::default());
@@ -106,10 +113,12 @@ impl Shared {
         if is_loop(&head.headers, &self.instance) {
             return Err(Refusal::Loop);
         }
-        let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
-        let limits = &self.parts.limits;
-        let body = read_body(body, limits.max_body_size.as_bytes(), self.rate).await?;
+        let limit = self.parts.limits.max_body_size.as_bytes();
+        let held = read_body(body, limit, self.rate, &self.bodies).await?;
+        let body = held.bytes.clone();
         self.check_length(&body)?;
+        // Behind the body: whoever sends slowly takes no seat while it does.
+        let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
         let accepted = self.accepted(version, &head.headers, &body);
         let answer = match &self.parts.downstream {
             Some(downstream) => self.forward(downstream, head.headers, body).await?,

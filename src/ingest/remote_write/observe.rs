@@ -73,7 +73,7 @@ impl Observer {
             return; // nothing can be selected, so nothing needs to be understood
         }
         let name = accepted.tenant.as_ref().and_then(|tenant| tenant.to_str().ok()).unwrap_or_default();
-        let Some(scope) = shared.pipeline.scopes().get(&ScopeName::Tenant(name.into())) else {
+        let Some(scope) = shared.pipeline.scope(&ScopeName::Tenant(name.into()), (shared.clock)()) else {
             return shared.metrics.unscored(Reason::TenantLimit);
         };
         let (work, home) = (Arc::clone(shared), Arc::clone(&scope));
@@ -141,25 +141,21 @@ impl Shared {
 
     /// Scores the desk's batch and sends what came of it.
     fn walk(&self, scope: &Arc<Scope>, accepted: &Accepted, desk: &mut Desk) -> Tally {
-        let mut cursor = desk.cursor(scope);
         let labels: &dyn LabelSource = match accepted.version {
             Version::V1 => &v1::Labels { raw: &desk.raw },
             Version::V2 => &v2::Labels { raw: &desk.raw, symbols: &desk.symbols },
         };
         let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), teach: true };
-        let tally = match &self.forwarder {
-            None => self.pipeline.score(&mut cursor, &visit, &mut Unsent),
-            Some(forwarder) => self.send(forwarder, accepted, &mut cursor, &visit, &mut desk.tape),
-        };
-        desk.set_cursor(scope, cursor);
-        tally
+        match &self.forwarder {
+            None => self.pipeline.score(&visit, &mut Unsent),
+            Some(forwarder) => self.send(forwarder, accepted, &visit, &mut desk.tape),
+        }
     }
 
     fn send(
         &self,
         forwarder: &ScoreForwarder,
         accepted: &Accepted,
-        cursor: &mut crate::series::Cursor,
         visit: &Visit<'_>,
         tape: &mut Tape,
     ) -> Tally {
@@ -170,7 +166,7 @@ impl Shared {
             replica: replica(visit, &self.ha_labels),
         };
         let mut outbox: Outbox = forwarder.outbox(&key, visit.batch.samples.len(), std::mem::take(tape));
-        let tally = self.pipeline.score(cursor, visit, &mut outbox);
+        let tally = self.pipeline.score(visit, &mut outbox);
         *tape = outbox.take_tape();
         if tally.anomalous > 0 {
             outbox.urgent();

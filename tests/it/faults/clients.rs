@@ -1,9 +1,9 @@
 //! F-10 and F-22: clients that are slow or silent, and too few files to serve them all.
 
-use super::{gateway, one, push};
+use super::{gateway, is_samples, one, push};
 use crate::harness::remote_write::HEADERS_V1;
 use crate::harness::scratch::Scratch;
-use crate::harness::scripted::Scripted;
+use crate::harness::scripted::{Gate, Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
 use crate::harness::{eventually, http};
 use std::process::Command;
@@ -23,8 +23,15 @@ async fn slow_client(address: &str, sends: &[u8]) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// More slow clients than connections are allowed: each good request is served all the same. Bodies that have begun
-/// hold a place each until `limits.body_timeout` is over, so there are fewer of those than `max_requests_in_flight`.
+/// A body that begins with `sent` bytes of `length` and goes no further.
+fn stalled(sent: usize, length: usize) -> Vec<u8> {
+    let head = format!(
+        "POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\nContent-Length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), &vec![b'x'; sent]].concat()
+}
+
+/// More slow clients of every kind than there are connections: each good request is served all the same.
 #[tokio::test]
 async fn f10_slow_clients_do_not_keep_good_ones_out() {
     let scratch = Scratch::new();
@@ -32,13 +39,69 @@ async fn f10_slow_clients_do_not_keep_good_ones_out() {
     let sidelong = Sidelong::start(&scratch, &gateway(&downstream, "")).await;
     let mut slow = Vec::new();
     for n in 0..600 {
-        let kind = if n % 4 == 0 { KINDS[2] } else { KINDS[n % 2] };
-        slow.extend(slow_client(&sidelong.address, kind).await);
+        slow.extend(slow_client(&sidelong.address, KINDS[n % 3]).await);
         if n % 50 == 0 {
             assert_eq!(push(&sidelong, one("level")).await.status, 204, "beside {} slow ones", slow.len());
         }
     }
     assert_eq!(push(&sidelong, one("level")).await.status, 204);
+}
+
+/// Far more bodies have begun than there are seats, and than there are connections.
+#[tokio::test]
+async fn f10_slow_bodies_hold_no_seat() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let config = gateway(&downstream, "") + "limits: {max_requests_in_flight: 1}\n";
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let mut slow = Vec::new();
+    for n in 0..600 {
+        slow.extend(slow_client(&sidelong.address, KINDS[2]).await);
+        if n % 50 == 0 {
+            assert_eq!(push(&sidelong, one("level")).await.status, 204, "beside {} slow ones", slow.len());
+        }
+    }
+    assert_eq!(sidelong.metric("sidelong_write_refused_total", "reason=\"requests_in_flight\"").await, 0.0);
+}
+
+#[tokio::test]
+async fn f10_bodies_that_stall_give_way_to_whole_ones() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let limits = "limits: {max_body_size: 64KiB, max_body_bytes_in_flight: 256KiB}\n";
+    let sidelong = Sidelong::start(&scratch, &(gateway(&downstream, "") + limits)).await;
+    let mut slow = Vec::new();
+    for _ in 0..20 {
+        slow.extend(slow_client(&sidelong.address, &stalled(60 << 10, 64 << 10)).await);
+        assert_eq!(push(&sidelong, one("level")).await.status, 204, "beside {} slow ones", slow.len());
+    }
+    sidelong.metric_reaches("sidelong_write_refused_total", "reason=\"body_bytes\"", 16.0).await;
+    let mut answer = Vec::new();
+    slow[0].read_to_end(&mut answer).await.unwrap();
+    let said = String::from_utf8_lossy(&answer).to_lowercase();
+    assert!(said.starts_with("http/1.1 503") && said.contains("retry-after: 1"), "{said}");
+    assert!(said.contains("limits.max_body_bytes_in_flight"), "{said}");
+}
+
+/// Every seat is taken by requests that wait for the downstream: the next is told to come again, in a way that no
+/// sender takes for a reason to drop its samples.
+#[tokio::test]
+async fn b7_without_a_seat_the_answer_is_503_with_retry_after() {
+    let scratch = Scratch::new();
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let downstream = Scripted::start(move |_| Reply::status(204).behind(&held)).await;
+    let config = gateway(&downstream, "") + "limits: {max_requests_in_flight: 1}\n";
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let second = async {
+        downstream.received(1, "the first request", is_samples).await;
+        let refused = push(&sidelong, one("level")).await;
+        gate.open();
+        refused
+    };
+    let (first, refused) = tokio::join!(push(&sidelong, one("level")), second);
+    assert_eq!((first.status, refused.status, refused.header("retry-after")), (204, 503, "1"));
+    assert!(refused.text().contains("limits.max_requests_in_flight"), "{}", refused.text());
 }
 
 #[tokio::test]
