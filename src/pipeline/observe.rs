@@ -76,7 +76,9 @@ impl<'a, E: Emit> Observer<'a, E> {
             if sample.timestamp_ms < newest.timestamp_ms {
                 return Err(Reason::OutOfOrder);
             }
-            if sample.timestamp_ms == newest.timestamp_ms {
+            // One replica of a pair says that the series ended, the other that it goes on: it goes on.
+            let goes_on = is_stale_marker(newest.value) && !is_stale_marker(sample.value);
+            if sample.timestamp_ms == newest.timestamp_ms && !goes_on {
                 return Err(Reason::Duplicate);
             }
         }

@@ -220,6 +220,19 @@ fn r23_a_stale_marker_ends_the_score_series_and_is_not_learned() {
 }
 
 #[test]
+fn t10_a_sample_is_preferred_to_a_stale_marker_of_the_same_time() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.one(next, stale_marker());
+    assert_eq!(house.one(next, 500.0).scored, 1, "the other replica still has the series");
+    let score = house.score();
+    assert!(score > 1.0);
+    assert_eq!(house.one(next, stale_marker()).unscored_for(Reason::Duplicate), 1);
+    house.one(next, 500.0);
+    assert_eq!(house.score().to_bits(), score.to_bits(), "a retry is one observation");
+}
+
+#[test]
 fn a_nan_or_an_infinite_sample_gets_no_score() {
     let mut house = House::new(EVERYTHING);
     let next = house.warm();
