@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::Scorers;
 use super::remote_write::PushMetrics;
 use super::scrape::{PageScorer, ScoreFuture, ScrapedPage};
-use crate::inject::ScoreSample;
+use crate::inject::{PageScores, ScoreSample};
 use crate::pipeline::{Pipeline, Reason, Visit};
 use crate::series::{Scope, ScopeName, Spelling};
 
@@ -45,11 +45,11 @@ impl PipelineScorer {
                 now_ms: page.scraped_at_ms,
                 teach: page.teach,
             };
-            let mut out = Vec::new();
+            let mut out = PageScores::default();
             metrics.add(&pipeline.score(&mut cursor, &visit, &mut out));
             desk.set_cursor(&home, cursor);
             // Where the door has stopped waiting, the page has gone out without its scores.
-            drop(answer.send(out));
+            drop(answer.send(out.into_scores()));
         };
         self.scorers.submit(&scope, bytes, work).await.map_err(|_| Reason::Overload)?;
         Ok(scores)

@@ -1,6 +1,7 @@
 //! From scores to the series that are sent along.
 
 mod names;
+mod page;
 mod workload;
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use crate::batch::Sample;
 use crate::series::labels::{Pair, SeriesLabels};
 
 pub use names::{Names, Output, TemplateError};
+pub use page::PageScores;
 pub use workload::{Workload, Workloads};
 
 /// One sample of an injected series: what the forwarder sends and the pull door appends.

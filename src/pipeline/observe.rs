@@ -88,19 +88,18 @@ impl<'a, E: Emit> Observer<'a, E> {
         Ok(())
     }
 
-    /// A sample that teaches nothing. A repeat of the newest sample, as a retry brings it, is given the
-    /// same score again.
+    /// A sample that teaches nothing. A repeat of the newest sample, as a retry brings it, is sent again
+    /// what was sent for it.
     #[cold]
     fn pass_by(&mut self, series: &mut Series, plan: &Plan, sample: Sample, reason: Reason) {
         let repeated = reason == Reason::Duplicate && series.newest == Some(sample);
-        match series.score {
-            Some(score) if repeated => {
+        match series.score.filter(|_| repeated) {
+            Some(end) if is_stale_marker(end) => self.emit_stale(series, plan, sample.timestamp_ms),
+            Some(score) if series.is_emitting() => {
                 let again = Judgement { score, ..self.judge(series, plan, sample) };
                 self.emit(series, plan, sample.timestamp_ms, again);
             }
-            _ if repeated && is_stale_marker(sample.value) => {
-                self.emit_stale(series, plan, sample.timestamp_ms);
-            }
+            _ if repeated => {}
             _ => self.tally.unscored(reason, 1),
         }
     }
@@ -185,7 +184,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
         self.settle(series);
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
-        series.score = None;
+        series.score = series.is_emitting().then_some(stale_marker());
         self.release(series);
         series.seen_s = self.now_s;
         if series.anomalous {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Limits, Pipeline, Reason, Settings, Tally, Visit};
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan, is_stale_marker, stale_marker};
 use crate::detect::{Broken, Detector};
-use crate::inject::{Names, ScoreSample, Workloads};
+use crate::inject::{Emit, Names, PageScores, ScoreSample, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::rules::{OutputNames, RawRule, RuleSet};
 use crate::series::{Cursor, Scope, ScopeName, Scopes, Spelling, Table};
@@ -55,6 +55,13 @@ impl House {
     }
 
     fn visit(&mut self, series: &[(Labels, Sample)], teach: bool) -> Tally {
+        let mut out = Vec::new();
+        let tally = self.visit_into(series, teach, &mut out);
+        self.out = out;
+        tally
+    }
+
+    fn visit_into(&mut self, series: &[(Labels, Sample)], teach: bool, out: &mut impl Emit) -> Tally {
         let mut batch = Batch::default();
         for (at, (labels, sample)) in series.iter().enumerate() {
             let at = at as u32;
@@ -65,8 +72,7 @@ impl House {
         let source = Source(series.iter().map(|(labels, _)| labels.clone()).collect());
         let now_ms = series.iter().map(|(_, sample)| sample.timestamp_ms).max().unwrap_or(START);
         let visit = Visit { scope: &self.scope, batch: &batch, labels: &source, now_ms, teach };
-        self.out.clear();
-        self.pipeline.score(&mut self.cursor, &visit, &mut self.out)
+        self.pipeline.score(&mut self.cursor, &visit, out)
     }
 
     /// One sample of the series `up{job="a"}`.
@@ -179,6 +185,38 @@ fn t13_a_retry_is_one_observation_with_the_same_score() {
     once.one(next, 500.0);
     once.one(next + MINUTE, 11.0);
     assert_eq!(once.score().to_bits(), after_retries.to_bits(), "retries taught nothing");
+}
+
+#[test]
+fn t13_a_retry_sends_nothing_that_was_not_sent_first() {
+    let mut house = House::new("[{match: up, emit: {above: 0.5}}]");
+    let next = house.warm();
+    for sample in [at(next, 11.0), at(next + MINUTE, stale_marker())] {
+        for _ in 0..2 {
+            house.push(&[(up("a"), sample)]);
+            assert!(house.emitted("anomaly_score").is_empty(), "a score below the threshold, or its end");
+        }
+    }
+    let limits = Limits { max_injected: 0, ..Limits::default() };
+    let mut house = House::with(EVERYTHING, limits);
+    assert_eq!(house.one(START, 1.0).unscored_for(Reason::ScoreLimit), 1);
+    house.one(START, 1.0);
+    assert!(house.emitted("anomaly_score").is_empty(), "a score that was refused");
+}
+
+#[test]
+fn p14_a_series_that_stands_twice_on_a_page_has_its_score_there_once() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    let pages = [(true, [500.0, 500.0]), (true, [11.0, 500.0]), (false, [12.0, 12.0])];
+    for (minute, (teach, values)) in (0..).zip(pages) {
+        let twice = values.map(|value| (up("a"), at(next + minute * MINUTE, value)));
+        let mut page = PageScores::default();
+        house.visit_into(&twice, teach, &mut page);
+        let scores = page.into_scores();
+        let lines = scores.iter().filter(|score| score.name.value() == "anomaly_score").count();
+        assert_eq!(lines, 1, "teach: {teach}");
+    }
 }
 
 #[test]

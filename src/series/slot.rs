@@ -22,7 +22,7 @@ pub struct Series {
     pub taught: Option<Sample>,
     /// The newest sample: judged, not yet learned from.
     pub newest: Option<Sample>,
-    /// The score that the newest sample was given.
+    /// The score that the newest sample was given; a stale marker where that one ended the score series too.
     pub score: Option<f64>,
     /// Series made of this one that are being sent; they owe a stale marker when they stop.
     pub emitting: u8,
