@@ -120,17 +120,13 @@ impl<'a> Admission<'a> {
         Ok(Some(id))
     }
 
-    /// Counts a newcomer in, under its rule and in its workload.
+    /// Counts a newcomer in under its rule.
     fn enrol(&mut self, id: SlotId) {
-        let (settings, pipeline) = (self.settings, self.pipeline);
+        let settings = self.settings;
         let Some(series) = self.walk.series(id) else { return };
         let plan = settings.plan(series.rule);
         plan.series.fetch_add(1, Ordering::Relaxed);
         series.signal = plan.signal(series.labels.metric_name());
-        series.workload = pipeline.workloads.of(series.scope(), &series.labels, pipeline.series.interner());
-        if let Some(workload) = &series.workload {
-            workload.count_scored(1);
-        }
     }
 
     /// The rules have changed since the series was selected: asks them again. `false` if none selects it.
@@ -204,14 +200,10 @@ impl Pipeline {
 
     /// Takes a series out of the table and out of every count.
     fn evict(&self, settings: &Settings, id: SlotId) {
-        let Some(series) = self.series.evict(id) else { return };
-        self.injected.fetch_sub(usize::from(series.emitting), Ordering::Relaxed);
+        let Some(mut series) = self.series.evict(id) else { return };
+        self.retire(&mut series);
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
-        }
-        if let Some(workload) = &series.workload {
-            workload.count_scored(-1);
-            workload.count_anomalous(-i64::from(series.anomalous));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod admit;
 mod budget;
+mod leave;
 mod observe;
 mod settings;
 mod tally;
@@ -80,7 +81,7 @@ impl Pipeline {
         let model = self.model.current(); // one version for the whole batch
         let settings = self.settings(); // and one set of rules
         let mut admission = Admission::new(self, &settings, visit, cursor);
-        let mut observer = Observer::new(&model.detector, &settings, &self.injected, visit, out);
+        let mut observer = Observer::new(self, &model.detector, &settings, visit, out);
         let mut next = 0;
         while next < visit.batch.series.len() {
             let walked =
@@ -103,7 +104,7 @@ impl Pipeline {
         let mut scores = Vec::new();
         self.series.for_each(|_, series| {
             if series.scope().id() == scope.id() && series.generation == settings.generation {
-                observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
+                observe::repeat(self, &model.detector, &settings, series, &mut scores);
             }
         });
         scores

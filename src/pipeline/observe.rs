@@ -1,21 +1,20 @@
 //! One sample of one series: settle what came before, judge, send.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::Visit;
 use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
+use super::{Pipeline, Visit};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
 use crate::detect::{Detector, Judgement};
 use crate::inject::{Emit, Output};
-use crate::series::Series;
+use crate::series::{Series, Standing};
 
 /// Judges the samples of one batch and sends what the rules ask for.
 pub(super) struct Observer<'a, E> {
+    pipeline: &'a Pipeline,
     detector: &'a Detector,
     settings: &'a Settings,
-    /// Score series that are being sent, over all batches.
-    injected: &'a AtomicUsize,
     latest_ms: i64,
     now_s: u32,
     teach: bool,
@@ -27,16 +26,16 @@ pub(super) struct Observer<'a, E> {
 
 impl<'a, E: Emit> Observer<'a, E> {
     pub(super) fn new(
+        pipeline: &'a Pipeline,
         detector: &'a Detector,
         settings: &'a Settings,
-        injected: &'a AtomicUsize,
         visit: &Visit<'_>,
         out: &'a mut E,
     ) -> Self {
         Self {
+            pipeline,
             detector,
             settings,
-            injected,
             latest_ms: visit.now_ms.saturating_add(settings.limits.max_future_ms),
             now_s: seconds(visit.now_ms),
             teach: visit.teach,
@@ -127,12 +126,12 @@ impl<'a, E: Emit> Observer<'a, E> {
         series.newest = Some(sample);
         series.score = Some(score);
         series.seen_s = self.now_s;
-        let anomalous = score >= 1.0;
-        if anomalous != series.anomalous {
-            turn(series, plan, anomalous);
+        let standing = if score >= 1.0 { Standing::Anomalous } else { Standing::Ordinary };
+        if standing != series.standing {
+            self.turn(series, plan, standing);
         }
         self.tally.scored += 1;
-        self.tally.anomalous += u64::from(anomalous);
+        self.tally.anomalous += u64::from(standing == Standing::Anomalous);
     }
 
     #[inline]
@@ -145,7 +144,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             self.emit_stale(series, plan, at_ms);
         }
         if self.teach && !sent {
-            self.release(series);
+            self.pipeline.release(series);
         }
         if let Some(workload) = &series.workload {
             workload.send(at_ms, &self.settings.names, self.out);
@@ -185,11 +184,17 @@ impl<'a, E: Emit> Observer<'a, E> {
         self.settle(series);
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = series.is_emitting().then_some(stale_marker());
-        self.release(series);
+        self.pipeline.retire(series);
         series.seen_s = self.now_s;
-        if series.anomalous {
-            turn(series, plan, false);
+    }
+
+    /// The series became anomalous, or ordinary again, or is counted from now on.
+    #[cold]
+    fn turn(&self, series: &mut Series, plan: &Plan, standing: Standing) {
+        if standing == Standing::Anomalous {
+            plan.findings.fetch_add(1, Ordering::Relaxed);
         }
+        self.pipeline.stand(series, standing);
     }
 
     /// Claims room for the series that are made of this one; `false` if `scores.max_series` are being sent.
@@ -199,18 +204,14 @@ impl<'a, E: Emit> Observer<'a, E> {
             return false; // what the teaching scrape of this interval did not send is not sent now either
         }
         let count = plan.outputs.count();
-        let before = self.injected.fetch_add(count, Ordering::Relaxed);
+        let before = self.pipeline.injected.fetch_add(count, Ordering::Relaxed);
         if before + count > self.settings.limits.max_injected {
-            self.injected.fetch_sub(count, Ordering::Relaxed);
+            self.pipeline.injected.fetch_sub(count, Ordering::Relaxed);
             self.tally.unscored(Reason::ScoreLimit, 1);
             return false;
         }
         series.emitting = count as u8;
         true
-    }
-
-    fn release(&self, series: &mut Series) {
-        self.injected.fetch_sub(usize::from(std::mem::take(&mut series.emitting)), Ordering::Relaxed);
     }
 
     fn emit_stale(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64) {
@@ -224,9 +225,9 @@ impl<'a, E: Emit> Observer<'a, E> {
 
 /// Sends again what was last sent of `series`, unless it has ended.
 pub(super) fn repeat(
+    pipeline: &Pipeline,
     detector: &Detector,
     settings: &Settings,
-    injected: &AtomicUsize,
     series: &mut Series,
     out: &mut impl Emit,
 ) {
@@ -234,9 +235,9 @@ pub(super) fn repeat(
         return;
     };
     let mut observer = Observer {
+        pipeline,
         detector,
         settings,
-        injected,
         latest_ms: i64::MAX,
         now_s: series.seen_s,
         teach: false,
@@ -246,18 +247,6 @@ pub(super) fn repeat(
     let plan = settings.plan(series.rule);
     let judged = Judgement { score, ..observer.judge(series, plan, newest) };
     observer.emit(series, plan, newest.timestamp_ms, judged);
-}
-
-/// The series became anomalous, or ordinary again.
-#[cold]
-fn turn(series: &mut Series, plan: &Plan, anomalous: bool) {
-    series.anomalous = anomalous;
-    if anomalous {
-        plan.findings.fetch_add(1, Ordering::Relaxed);
-    }
-    if let Some(workload) = &series.workload {
-        workload.count_anomalous(if anomalous { 1 } else { -1 });
-    }
 }
 
 /// Milliseconds since the epoch as whole seconds, held to what 32 bits can say.

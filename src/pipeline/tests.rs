@@ -355,6 +355,22 @@ fn workload_counts_are_there_whatever_is_emitted() {
 }
 
 #[test]
+fn a_series_that_ended_is_not_counted_until_it_comes_again() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    let other = labels(&[("__name__", "down"), ("job", "a")]);
+    house.push(&[(up("a"), at(next, 500.0)), (other.clone(), at(next, 1.0))]);
+    let next = next + MINUTE;
+    house.push(&[(up("a"), at(next, stale_marker())), (other.clone(), at(next, 1.0))]);
+    house.push(&[(other.clone(), at(next + MINUTE, 1.0))]);
+    assert_eq!((house.emitted("anomalous_series"), house.emitted("scored_series")), (vec![0.0], vec![1.0]));
+    let next = next + 2 * MINUTE;
+    house.push(&[(up("a"), at(next, 500.0)), (other.clone(), at(next, 1.0))]);
+    house.push(&[(up("a"), at(next + MINUTE, 500.0)), (other, at(next + MINUTE, 1.0))]);
+    assert_eq!((house.emitted("anomalous_series"), house.emitted("scored_series")), (vec![1.0], vec![2.0]));
+}
+
+#[test]
 fn a_rule_may_ask_for_the_band_too() {
     let mut house =
         House::new("[{match: up, provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]}]");

@@ -26,8 +26,8 @@ pub struct Series {
     pub score: Option<f64>,
     /// Series made of this one that are being sent; they owe a stale marker when they stop.
     pub emitting: u8,
-    /// The newest sample was scored above 1.
-    pub anomalous: bool,
+    /// Where it stands in the counts.
+    pub standing: Standing,
     /// What of it is judged.
     pub signal: Signal,
     /// Index of the deciding rule in the rule set of generation `rules`.
@@ -36,13 +36,27 @@ pub struct Series {
     pub generation: u16,
     /// When it was last seen, in seconds since the epoch, by the arrival clock.
     pub seen_s: u32,
-    /// Workload that it is counted in.
+    /// Workload that it is counted in while it stands there.
     pub workload: Option<Arc<Workload>>,
     /// Labels of its score series.
     pub labels: Arc<SeriesLabels>,
     pub(super) scope: Arc<Scope>,
     pub(super) keys: [Key; 2],
 }
+
+/// How a series stands in the counts of its workload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Not counted: it was not scored yet, has ended, or was not seen for long.
+    #[default]
+    Out,
+    /// Counted as scored.
+    Ordinary,
+    /// Counted as scored and as anomalous: the newest sample was scored above 1.
+    Anomalous,
+}
+
+// === impl Series ===
 
 impl Series {
     /// The scope that the series belongs to.
@@ -59,5 +73,19 @@ impl Series {
     #[inline]
     pub(super) fn goes_by(&self, key: &Key) -> bool {
         self.keys[0] == *key || self.keys[1] == *key
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// 1 for a series that is counted, else 0.
+    pub fn scored(self) -> i64 {
+        i64::from(self != Self::Out)
+    }
+
+    /// 1 for an anomalous series, else 0: what it counts for.
+    pub fn anomalous(self) -> i64 {
+        i64::from(self == Self::Anomalous)
     }
 }

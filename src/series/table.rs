@@ -14,7 +14,7 @@ use parking_lot::{Mutex, MutexGuard};
 use super::hash::KeyHasher;
 use super::labels::{Interner, SeriesLabels};
 use super::scopes::Scope;
-use super::slot::Series;
+use super::slot::{Series, Standing};
 use crate::batch::Key;
 use crate::detect;
 use crate::signals::Signal;
@@ -205,7 +205,7 @@ impl Table {
             newest: None,
             score: None,
             emitting: 0,
-            anomalous: false,
+            standing: Standing::Out,
             signal: Signal::Value,
             rule,
             generation,
