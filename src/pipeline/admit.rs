@@ -80,8 +80,8 @@ impl<'a> Admission<'a> {
         Ok(self.walk.series(id))
     }
 
-    /// Where the sender's next batch begins.
-    pub(super) fn cursor(&self) -> Cursor {
+    /// Where the sender's next batch begins. The table is let go of.
+    pub(super) fn into_cursor(self) -> Cursor {
         self.walk.cursor()
     }
 

@@ -1,10 +1,41 @@
-//! Series that leave: what they held is free for others. What they have learned stays until their place in the
-//! table is needed.
+//! Series that leave: what they held is free for others.
+//!
+//! A series is told to have ended by a stale marker, or by nobody: its sender died. The latter is found by a sweep
+//! that looks at a part of the table once a second of the arrival clock, behind a batch. What was learned stays
+//! until the place in the table is needed.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::Pipeline;
+use super::settings::Settings;
 use crate::series::{Series, Standing};
+
+/// Chunks of the table that one sweep looks at, at the most: some 8,000 series.
+const SWEEP_CHUNKS: u64 = 128;
+/// The idle timeout divided by this is what a turn over the whole table takes, where the bound above lets it.
+const TURNS_IN_IDLE_TIME: u32 = 4;
+
+/// Where the sweep is, and when it went on last.
+#[derive(Debug, Default)]
+pub(super) struct Sweep {
+    chunk: AtomicU32,
+    swept_s: AtomicU32,
+}
+
+// === impl Sweep ===
+
+impl Sweep {
+    /// The chunks, of `chunks` in all, that are due at `now_s`.
+    pub(super) fn due(&self, chunks: u32, turn_s: u32, now_s: u32) -> impl Iterator<Item = u32> {
+        let swept_s = self.swept_s.load(Ordering::Relaxed);
+        let mine = swept_s != now_s
+            && self.swept_s.compare_exchange(swept_s, now_s, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        let elapsed_s = now_s.saturating_sub(swept_s);
+        let due = (u64::from(chunks) * u64::from(elapsed_s)).div_ceil(u64::from(turn_s.max(1)));
+        let due = if mine { due.clamp(1, SWEEP_CHUNKS).min(u64::from(chunks)) } else { 0 };
+        (0..due).map(move |_| self.chunk.fetch_add(1, Ordering::Relaxed) % chunks)
+    }
+}
 
 // === impl Pipeline: leaving ===
 
@@ -34,5 +65,16 @@ impl Pipeline {
     /// Gives back what `series` has claimed of the score series that may be sent.
     pub(super) fn release(&self, series: &mut Series) {
         self.injected.fetch_sub(usize::from(std::mem::take(&mut series.emitting)), Ordering::Relaxed);
+    }
+    /// Retires series of a part of the table that were not seen for the idle timeout.
+    pub(super) fn sweep(&self, settings: &Settings, now_s: u32) {
+        let idle_s = settings.limits.idle_after_s;
+        for chunk in self.sweep.due(self.series.chunks(), idle_s / TURNS_IN_IDLE_TIME, now_s) {
+            self.series.for_chunk(chunk, |_, series| {
+                if series.is_counted() && series.seen_s < now_s.saturating_sub(idle_s) {
+                    self.retire(series);
+                }
+            });
+        }
     }
 }

@@ -33,6 +33,7 @@ pub struct Pipeline {
     workloads: Workloads,
     settings: RwLock<Arc<Settings>>,
     sheds: admit::Sheds,
+    sweep: leave::Sweep,
     injected: AtomicUsize,
 }
 
@@ -71,6 +72,7 @@ impl Pipeline {
             workloads,
             settings,
             sheds: admit::Sheds::default(),
+            sweep: leave::Sweep::default(),
             injected: AtomicUsize::new(0),
         }
     }
@@ -93,7 +95,8 @@ impl Pipeline {
                 next += 1;
             }
         }
-        *cursor = admission.cursor();
+        *cursor = admission.into_cursor();
+        self.sweep(&settings, observe::seconds(visit.now_ms));
         observer.tally
     }
 

@@ -91,6 +91,9 @@ impl<'a, E: Emit> Observer<'a, E> {
     /// what was sent for it.
     #[cold]
     fn pass_by(&mut self, series: &mut Series, plan: &Plan, sample: Sample, reason: Reason) {
+        if self.teach {
+            series.seen_s = self.now_s;
+        }
         let repeated = reason == Reason::Duplicate && series.newest == Some(sample);
         match series.score.filter(|_| repeated) {
             Some(end) if is_stale_marker(end) => self.emit_stale(series, plan, sample.timestamp_ms),

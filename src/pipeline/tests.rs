@@ -371,6 +371,53 @@ fn a_series_that_ended_is_not_counted_until_it_comes_again() {
 }
 
 #[test]
+fn series_that_nobody_sends_any_more_make_room_for_the_scores_of_others() {
+    let limits = Limits { max_injected: 300, idle_after_s: 600, ..Limits::default() };
+    let mut house = House::with(EVERYTHING, limits);
+    let many = |round: i64| -> Vec<_> {
+        let series = |number| labels(&[("__name__", &format!("m{round}_{number}")), ("job", "a")]);
+        (0..300).map(|number| (series(number), at(START + round * 15 * MINUTE, 1.0))).collect()
+    };
+    for round in 0..20 {
+        if round > 0 {
+            // What lives on lets the dead go, a part of the table with each batch.
+            (0..5)
+                .for_each(|second| drop(house.one(START + (round * 15 - 1) * MINUTE + second * 1_000, 1.0)));
+        }
+        let tally = house.push(&many(round));
+        assert_eq!(tally.unscored_for(Reason::ScoreLimit), u64::from(round > 0), "round {round}");
+        assert_eq!(house.emitted("anomaly_score").len(), 300 - usize::from(round > 0));
+    }
+    assert_eq!(house.pipeline.series().len(), 20 * 300 + 1, "what they have learned is kept");
+    assert_eq!(house.pipeline.budget().injected, 300);
+}
+
+#[test]
+fn series_that_nobody_sends_any_more_are_not_counted() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.push(&[(up("a"), at(next, 500.0))]);
+    let other = labels(&[("__name__", "down"), ("job", "a")]);
+    for second in [1, 599, 601, 602, 700] {
+        house.push(&[(other.clone(), at(next + second * 1_000, 1.0))]);
+    }
+    assert_eq!((house.emitted("anomalous_series"), house.emitted("scored_series")), (vec![0.0], vec![1.0]));
+}
+
+#[test]
+fn a_sweep_is_bounded_and_comes_round_in_a_part_of_the_idle_timeout() {
+    let sweep = super::leave::Sweep::default();
+    let due = |chunks, now_s| sweep.due(chunks, 150, now_s).collect::<Vec<_>>();
+    assert!(due(0, 1).is_empty(), "no table");
+    assert_eq!(due(3_000, 100_000).len(), 128, "after a long pause");
+    assert!(due(3_000, 100_000).is_empty(), "once a second");
+    assert_eq!(due(3_000, 100_001), (128..148).collect::<Vec<_>>(), "a 150th of the table");
+    assert_eq!(due(3_000, 100_003).len(), 40);
+    assert_eq!(due(3_000, 99_000).len(), 1, "a clock that was set back");
+    assert_eq!(due(1, 99_010), [0], "no chunk twice at once");
+}
+
+#[test]
 fn a_rule_may_ask_for_the_band_too() {
     let mut house =
         House::new("[{match: up, provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]}]");

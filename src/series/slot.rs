@@ -70,6 +70,11 @@ impl Series {
         self.emitting > 0
     }
 
+    /// Whether it takes part in the counts or in what is sent.
+    pub fn is_counted(&self) -> bool {
+        self.standing != Standing::Out || self.is_emitting()
+    }
+
     #[inline]
     pub(super) fn goes_by(&self, key: &Key) -> bool {
         self.keys[0] == *key || self.keys[1] == *key

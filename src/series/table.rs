@@ -254,15 +254,22 @@ impl Table {
 
     /// Calls `each` for every series, one chunk locked at a time.
     pub fn for_each(&self, mut each: impl FnMut(SlotId, &mut Series)) {
-        let used = self.places.lock().next;
-        for number in 0..used.div_ceil(CHUNK_SERIES) {
-            let mut chunk = self.chunk(number).lock();
-            for (at, place) in chunk.iter_mut().enumerate() {
-                if let Some(series) = place {
-                    each(SlotId(number * CHUNK_SERIES + at as u32), series);
-                }
+        (0..self.chunks()).for_each(|number| self.for_chunk(number, &mut each));
+    }
+
+    /// Calls `each` for every series of one chunk.
+    pub fn for_chunk(&self, number: u32, mut each: impl FnMut(SlotId, &mut Series)) {
+        let mut chunk = self.chunk(number).lock();
+        for (at, place) in chunk.iter_mut().enumerate() {
+            if let Some(series) = place {
+                each(SlotId(number * CHUNK_SERIES + at as u32), series);
             }
         }
+    }
+
+    /// Chunks that were ever used; they are numbered from 0.
+    pub fn chunks(&self) -> u32 {
+        self.places.lock().next.div_ceil(CHUNK_SERIES)
     }
 
     fn chunk(&self, number: u32) -> &Chunk {
