@@ -8,7 +8,7 @@ use super::Scorers;
 use super::remote_write::PushMetrics;
 use super::scrape::{PageScorer, ScoreFuture, ScrapedPage};
 use crate::inject::{PageScores, ScoreSample};
-use crate::pipeline::{Pipeline, Reason, Visit};
+use crate::pipeline::{Pipeline, Reason, Visit, Wiring};
 use crate::series::{Scope, ScopeName, Spelling};
 
 /// Scores pages in the same corridor, on the same threads as pushed samples.
@@ -43,7 +43,7 @@ impl PipelineScorer {
                 batch: page.page.batch(),
                 labels: &**page.page,
                 now_ms: page.scraped_at_ms,
-                teach: page.teach,
+                wiring: Wiring::Page { teach: page.teach },
             };
             let mut out = PageScores::default();
             metrics.add(&pipeline.score(&mut cursor, &visit, &mut out));

@@ -48,11 +48,15 @@ impl<'a> Admission<'a> {
         visit: &'a Visit<'a>,
         cursor: &Cursor,
     ) -> Self {
+        let mut walk = pipeline.series.walk(cursor);
+        if visit.wiring.is_whole() {
+            walk.leave_trail();
+        }
         Self {
             pipeline,
             settings,
             visit,
-            walk: pipeline.series.walk(cursor),
+            walk,
             now_s: seconds(visit.now_ms),
             labels: LabelBuffer::default(),
             at: None,
@@ -82,7 +86,7 @@ impl<'a> Admission<'a> {
 
     /// Where the sender's next batch begins. The table is let go of.
     pub(super) fn into_cursor(self) -> Cursor {
-        self.walk.cursor()
+        self.walk.into_cursor()
     }
 
     /// Forgets the series in hand: its state may be half changed.
@@ -110,7 +114,7 @@ impl<'a> Admission<'a> {
             return Ok(None);
         };
         // A page that must not teach must not make series either.
-        if !self.visit.teach {
+        if !self.visit.wiring.teaches() {
             return Ok(None);
         }
         self.pipeline.make_room(self.settings, &newcomer, rule)?;

@@ -1,13 +1,15 @@
 //! Series that leave: what they held is free for others.
 //!
-//! A series is told to have ended by a stale marker, or by nobody: its sender died. The latter is found by a sweep
-//! that looks at a part of the table once a second of the arrival clock, behind a batch. What was learned stays
-//! until the place in the table is needed.
+//! A series is told to have ended by a stale marker, by not being on its target's page, or by nobody: its sender
+//! died. The last is found by a sweep that looks at a part of the table once a second of the arrival clock,
+//! behind a batch. What was learned stays until the place in the table is needed.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::Pipeline;
+use super::observe::seconds;
 use super::settings::Settings;
+use super::{Pipeline, Visit};
 use crate::series::{Series, Standing};
 
 /// Chunks of the table that one sweep looks at, at the most: some 8,000 series.
@@ -66,6 +68,18 @@ impl Pipeline {
     pub(super) fn release(&self, series: &mut Series) {
         self.injected.fetch_sub(usize::from(std::mem::take(&mut series.emitting)), Ordering::Relaxed);
     }
+    /// Retires what the target's page before this one held and this one does not; all of either lies in `chunks`.
+    pub(super) fn retire_absent(&self, visit: &Visit<'_>, chunks: &[u32]) {
+        let now_s = seconds(visit.now_ms);
+        for chunk in chunks {
+            self.series.for_chunk(*chunk, |_, series| {
+                if series.seen_s != now_s && series.is_counted() && Arc::ptr_eq(series.scope(), visit.scope) {
+                    self.retire(series);
+                }
+            });
+        }
+    }
+
     /// Retires series of a part of the table that were not seen for the idle timeout.
     pub(super) fn sweep(&self, settings: &Settings, now_s: u32) {
         let idle_s = settings.limits.idle_after_s;

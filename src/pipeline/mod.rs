@@ -37,6 +37,21 @@ pub struct Pipeline {
     injected: AtomicUsize,
 }
 
+/// By which way a batch came, and where its scores go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// A write request: its scores follow it downstream.
+    Gateway,
+    /// A write request: its scores are read at `/scores`.
+    LoopBack,
+    /// A page, with all that its target has to say: its scores stand at its end.
+    Page {
+        /// Whether its samples teach. A page that is scraped again within its interval does not: it is
+        /// scored against the state before the interval.
+        teach: bool,
+    },
+}
+
 /// A batch on its way through the corridor.
 #[derive(Clone, Copy)]
 pub struct Visit<'a> {
@@ -48,9 +63,22 @@ pub struct Visit<'a> {
     pub labels: &'a dyn LabelSource,
     /// The arrival clock, in milliseconds since the epoch.
     pub now_ms: i64,
-    /// Whether the samples teach. A page that is scraped again within its interval does not: it is
-    /// scored against the state before the interval.
-    pub teach: bool,
+    /// Its way.
+    pub wiring: Wiring,
+}
+
+// === impl Wiring ===
+
+impl Wiring {
+    /// Whether the samples teach.
+    pub fn teaches(self) -> bool {
+        self != Self::Page { teach: false }
+    }
+
+    /// Whether a series that is not there has ended.
+    fn is_whole(self) -> bool {
+        self == Self::Page { teach: true }
+    }
 }
 
 // === impl Pipeline ===
@@ -95,7 +123,11 @@ impl Pipeline {
                 next += 1;
             }
         }
-        *cursor = admission.into_cursor();
+        let last = std::mem::replace(cursor, admission.into_cursor());
+        match visit.wiring.is_whole() {
+            true => self.retire_absent(visit, &cursor.chunks_with(&last)),
+            false => cursor.keep_trail(last),
+        }
         self.sweep(&settings, observe::seconds(visit.now_ms));
         observer.tally
     }

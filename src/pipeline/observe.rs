@@ -38,7 +38,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             settings,
             latest_ms: visit.now_ms.saturating_add(settings.limits.max_future_ms),
             now_s: seconds(visit.now_ms),
-            teach: visit.teach,
+            teach: visit.wiring.teaches(),
             out,
             tally: Tally::default(),
         }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Limits, Pipeline, Reason, Settings, Tally, Visit};
+use super::{Limits, Pipeline, Reason, Settings, Tally, Visit, Wiring};
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan, is_stale_marker, stale_marker};
 use crate::detect::{Broken, Detector};
 use crate::inject::{Emit, Names, PageScores, ScoreSample, Workloads};
@@ -51,17 +51,21 @@ impl House {
 
     /// Lets `series` through as one batch; what it emits is in `out` afterwards.
     fn push(&mut self, series: &[(Labels, Sample)]) -> Tally {
-        self.visit(series, true)
-    }
-
-    fn visit(&mut self, series: &[(Labels, Sample)], teach: bool) -> Tally {
         let mut out = Vec::new();
-        let tally = self.visit_into(series, teach, &mut out);
+        let tally = self.visit(series, Wiring::Gateway, &mut out);
         self.out = out;
         tally
     }
 
-    fn visit_into(&mut self, series: &[(Labels, Sample)], teach: bool, out: &mut impl Emit) -> Tally {
+    /// Lets `series` through as one page; what stands at its end is in `out` afterwards.
+    fn page(&mut self, series: &[(Labels, Sample)], teach: bool) -> Tally {
+        let mut page = PageScores::default();
+        let tally = self.visit(series, Wiring::Page { teach }, &mut page);
+        self.out = page.into_scores();
+        tally
+    }
+
+    fn visit(&mut self, series: &[(Labels, Sample)], wiring: Wiring, out: &mut impl Emit) -> Tally {
         let mut batch = Batch::default();
         for (at, (labels, sample)) in series.iter().enumerate() {
             let at = at as u32;
@@ -71,7 +75,7 @@ impl House {
         }
         let source = Source(series.iter().map(|(labels, _)| labels.clone()).collect());
         let now_ms = series.iter().map(|(_, sample)| sample.timestamp_ms).max().unwrap_or(START);
-        let visit = Visit { scope: &self.scope, batch: &batch, labels: &source, now_ms, teach };
+        let visit = Visit { scope: &self.scope, batch: &batch, labels: &source, now_ms, wiring };
         self.pipeline.score(&mut self.cursor, &visit, out)
     }
 
@@ -211,11 +215,8 @@ fn p14_a_series_that_stands_twice_on_a_page_has_its_score_there_once() {
     let pages = [(true, [500.0, 500.0]), (true, [11.0, 500.0]), (false, [12.0, 12.0])];
     for (minute, (teach, values)) in (0..).zip(pages) {
         let twice = values.map(|value| (up("a"), at(next + minute * MINUTE, value)));
-        let mut page = PageScores::default();
-        house.visit_into(&twice, teach, &mut page);
-        let scores = page.into_scores();
-        let lines = scores.iter().filter(|score| score.name.value() == "anomaly_score").count();
-        assert_eq!(lines, 1, "teach: {teach}");
+        house.page(&twice, teach);
+        assert_eq!(house.emitted("anomaly_score").len(), 1, "teach: {teach}");
     }
 }
 
@@ -296,7 +297,8 @@ fn t24_a_sample_too_far_ahead_passes_unscored_and_leaves_no_trace() {
         batch.series.push(SeriesSpan { key, labels: place..place + 1, samples: place..place + 1 });
     }
     let source = Source(both.iter().map(|(labels, _)| labels.clone()).collect());
-    let visit = Visit { scope: &house.scope, batch: &batch, labels: &source, now_ms: next, teach: true };
+    let (scope, wiring) = (&house.scope, Wiring::Gateway);
+    let visit = Visit { scope, batch: &batch, labels: &source, now_ms: next, wiring };
     let tally = house.pipeline.score(&mut house.cursor, &visit, &mut house.out);
     assert_eq!((tally.unscored_for(Reason::Future), tally.scored), (1, 1));
     house.one(next, 11.0);
@@ -325,7 +327,7 @@ fn p28_every_scrape_of_an_interval_is_scored_against_the_state_before_it() {
     house.one(next, 500.0);
     let first = house.score();
     for later in 1..4 {
-        let tally = house.visit(&[(up("a"), at(next + later * 1_000, 500.0))], false);
+        let tally = house.page(&[(up("a"), at(next + later * 1_000, 500.0))], false);
         assert_eq!(tally.scored, 0);
         assert_eq!(house.score().to_bits(), first.to_bits());
     }
@@ -402,6 +404,38 @@ fn series_that_nobody_sends_any_more_are_not_counted() {
         house.push(&[(other.clone(), at(next + second * 1_000, 1.0))]);
     }
     assert_eq!((house.emitted("anomalous_series"), house.emitted("scored_series")), (vec![0.0], vec![1.0]));
+}
+
+#[test]
+fn a_series_that_is_not_on_its_targets_page_any_more_has_ended() {
+    let mut house = House::with(EVERYTHING, Limits { max_injected: 200, ..Limits::default() });
+    let pods = |numbers: Range<i64>, at_ms: i64| -> Vec<_> {
+        numbers
+            .map(|number| (labels(&[("__name__", &format!("m{number}")), ("job", "a")]), at(at_ms, 1.0)))
+            .collect()
+    };
+    house.page(&pods(0..200, START), true);
+    // Half of it is another pod now, and a scrape within the interval knows of no end.
+    for (minute, teach) in [(1, false), (2, true), (3, true), (4, false)] {
+        let tally = house.page(&pods(100..300, START + minute * MINUTE), teach);
+        let room = if minute <= 2 { 100 } else { 200 };
+        assert_eq!(house.emitted("anomaly_score").len(), room, "minute {minute}");
+        assert_eq!(tally.unscored_for(Reason::ScoreLimit), u64::from(minute == 2) * 100);
+    }
+    assert_eq!(house.pipeline.series().len(), 300);
+}
+
+#[test]
+fn a_page_ends_no_series_of_another_target() {
+    let mut house = House::new(EVERYTHING);
+    let other = house.pipeline.scopes().get(&ScopeName::Target("other".into())).expect("room");
+    house.page(&[(up("a"), at(START, 1.0))], true);
+    let (mine, mut theirs) = (std::mem::replace(&mut house.scope, other), Cursor::default());
+    std::mem::swap(&mut house.cursor, &mut theirs);
+    house.page(&[(up("b"), at(START + MINUTE, 1.0))], true);
+    house.page(&[], true);
+    assert_eq!(house.pipeline.newest(&house.scope).len(), 0);
+    assert_eq!(house.pipeline.newest(&mine).len(), 1);
 }
 
 #[test]

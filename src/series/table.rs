@@ -36,6 +36,8 @@ pub struct SlotId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     next: u32,
+    /// Chunks that the series of the last whole page lie in, in order.
+    chunks: Vec<u32>,
 }
 
 /// What the index knows of a key.
@@ -99,6 +101,8 @@ pub struct Walk<'t> {
     table: &'t Table,
     held: Option<(u32, MutexGuard<'t, Vec<Option<Series>>>)>,
     next: u32,
+    /// Chunks that were held, if they are asked for.
+    trail: Option<Vec<u32>>,
 }
 
 // === impl Table ===
@@ -151,7 +155,7 @@ impl Table {
 
     /// Starts a pass where `cursor` left off.
     pub fn walk(&self, cursor: &Cursor) -> Walk<'_> {
-        Walk { table: self, held: None, next: cursor.next }
+        Walk { table: self, held: None, next: cursor.next, trail: None }
     }
 
     /// Finds the series of `newcomer` under another spelling of its labels, and learns that spelling.
@@ -284,6 +288,23 @@ fn same_labels(known: &SeriesLabels, sorted: &[(&str, &str)]) -> bool {
     known == sorted
 }
 
+// === impl Cursor ===
+
+impl Cursor {
+    /// The chunks that the last whole page and the one before lie in, `self` being the cursor behind the last.
+    pub fn chunks_with(&self, before: &Self) -> Vec<u32> {
+        let mut both = [self.chunks.as_slice(), &before.chunks].concat();
+        both.sort_unstable();
+        both.dedup();
+        both
+    }
+
+    /// Keeps the trail of `before`, since this batch was no whole page.
+    pub fn keep_trail(&mut self, before: Self) {
+        self.chunks = before.chunks;
+    }
+}
+
 // === impl Places ===
 
 impl Places {
@@ -325,6 +346,9 @@ impl<'t> Walk<'t> {
             self.held = None;
             let chunk = self.table.chunks.get(number as usize)?.get()?;
             self.held = Some((number, chunk.lock()));
+            if let Some(trail) = &mut self.trail {
+                trail.push(number);
+            }
         }
         let (_, chunk) = self.held.as_mut()?;
         chunk.get_mut((id % CHUNK_SERIES) as usize)
@@ -362,8 +386,16 @@ impl<'t> Walk<'t> {
         self.next = id.0 + 1;
     }
 
-    /// Where the next batch of the same sender begins its search.
-    pub fn cursor(&self) -> Cursor {
-        Cursor { next: self.next }
+    /// Keeps in mind from now on which chunks the walk leads through.
+    pub fn leave_trail(&mut self) {
+        self.trail = Some(Vec::new());
+    }
+
+    /// Where the next batch of the same sender begins its search, and the walk's trail.
+    pub fn into_cursor(self) -> Cursor {
+        let mut chunks = self.trail.unwrap_or_default();
+        chunks.sort_unstable();
+        chunks.dedup();
+        Cursor { next: self.next, chunks }
     }
 }

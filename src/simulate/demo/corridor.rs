@@ -8,7 +8,7 @@ use super::board::Expected;
 use crate::batch::Sample;
 use crate::inject::{Names, Output, ScoreSample, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
-use crate::pipeline::{Limits, Pipeline, Settings, Visit};
+use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
 use crate::rules::config::RawOutput;
 use crate::rules::preset::PresetError;
 use crate::rules::{OutputNames, Preset, Rule, RuleError, RuleSet, RuleSetError};
@@ -126,7 +126,8 @@ impl Corridor {
             return Err(CorridorError::Series { parsed: batch.series.len(), rendered });
         }
         self.scores.clear();
-        let visit = Visit { scope: &self.scope, batch, labels: &self.page, now_ms: at_ms, teach: true };
+        let wiring = Wiring::Page { teach: true };
+        let visit = Visit { scope: &self.scope, batch, labels: &self.page, now_ms: at_ms, wiring };
         self.pipeline.score(&mut self.cursor, &visit, &mut self.scores);
         let samples = batch.series.iter().filter_map(|span| batch.samples_of(span).last().copied());
         Ok(Scores {
