@@ -1,16 +1,17 @@
 //! How many series of a workload are anomalous: there even when single scores are not sent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
 use super::{Emit, Names, Output};
-use crate::batch::Sample;
+use crate::batch::{Sample, stale_marker};
 use crate::series::Scope;
 use crate::series::labels::{Interner, SeriesLabels};
 
-/// Least stream time between two counts of one workload.
+/// Least stream time between two counts of one workload that is written.
 const EVERY_MS: i64 = 15_000;
 
 /// The scored series of one scope that share the workload labels.
@@ -19,57 +20,75 @@ pub struct Workload {
     labels: Arc<SeriesLabels>,
     scored: AtomicI64,
     anomalous: AtomicI64,
-    sent_ms: AtomicI64,
+    /// Workloads without a series, over all scopes.
+    empty: Arc<AtomicUsize>,
 }
 
-/// All workloads, by scope and labels, up to a limit.
+/// All workloads, by scope, up to a limit.
 #[derive(Debug)]
 pub struct Workloads {
-    known: DashMap<Key, Arc<Workload>, foldhash::fast::RandomState>,
+    groups: DashMap<u32, Group, foldhash::fast::RandomState>,
     names: Vec<String>,
     limit: usize,
+    known: AtomicUsize,
+    empty: Arc<AtomicUsize>,
 }
 
-/// The number of the scope, and the values of the workload labels.
-type Key = (u32, Box<[Box<str>]>);
+/// Where and when counts are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// What the series are called.
+    pub names: &'a Names,
+    /// The time of the counts.
+    pub at_ms: i64,
+    /// The counts stand on a page: every one has them. Written ones come once in 15 s of stream time.
+    pub page: bool,
+}
+
+/// The values of the workload labels, in the order of their names.
+type Values = Box<[Box<str>]>;
+
+/// The workloads of one scope, sorted so that their counts come in one order.
+#[derive(Debug)]
+struct Group {
+    members: BTreeMap<Values, Member>,
+    told_ms: i64,
+}
+
+#[derive(Debug)]
+struct Member {
+    workload: Arc<Workload>,
+    told: bool,
+}
 
 // === impl Workload ===
 
 impl Workload {
-    /// Counts a series in (`1`) or out (`-1`).
-    pub fn count_scored(&self, change: i64) {
-        self.scored.fetch_add(change, Ordering::Relaxed);
-    }
-
     /// Counts an anomalous series in (`1`) or out (`-1`).
     pub fn count_anomalous(&self, change: i64) {
         self.anomalous.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Sends both counts with `timestamp_ms`, at most once in 15 s of stream time.
-    #[inline]
-    pub fn send(&self, timestamp_ms: i64, names: &Names, out: &mut impl Emit) {
-        let sent_ms = self.sent_ms.load(Ordering::Relaxed);
-        if timestamp_ms < sent_ms.saturating_add(EVERY_MS) {
-            return;
-        }
-        let mine = self
-            .sent_ms
-            .compare_exchange(sent_ms, timestamp_ms, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok();
-        if mine {
-            self.emit(timestamp_ms, names, out);
+    /// Counts a series out.
+    pub fn leave(&self) {
+        if self.scored.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.empty.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    #[cold]
-    fn emit(&self, timestamp_ms: i64, names: &Names, out: &mut impl Emit) {
-        for (output, count) in
-            [(Output::AnomalousSeries, &self.anomalous), (Output::ScoredSeries, &self.scored)]
-        {
-            let value = count.load(Ordering::Relaxed) as f64;
-            out.emit(&self.labels, names.of(output), Sample { timestamp_ms, value });
+    fn join(&self) {
+        if self.scored.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.empty.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.scored.load(Ordering::Relaxed) <= 0
+    }
+
+    fn counts(&self) -> [(Output, f64); 2] {
+        let count = |counter: &AtomicI64| counter.load(Ordering::Relaxed) as f64;
+        [(Output::AnomalousSeries, count(&self.anomalous)), (Output::ScoredSeries, count(&self.scored))]
     }
 }
 
@@ -79,42 +98,120 @@ impl Workloads {
     /// Workloads are told apart by the values of the labels called `names`; at most `limit` are kept.
     pub fn new(mut names: Vec<String>, limit: usize) -> Self {
         names.sort_unstable();
-        Self { known: DashMap::default(), names, limit }
+        Self { groups: DashMap::default(), names, limit, known: AtomicUsize::new(0), empty: Arc::default() }
     }
 
-    /// The workload that a series with `labels` belongs to; `None` when there are as many as allowed,
-    /// or when the series has none of the workload labels.
-    pub fn of(&self, scope: &Scope, labels: &SeriesLabels, interner: &Interner) -> Option<Arc<Workload>> {
-        let values: Box<[Box<str>]> =
-            self.names.iter().map(|name| labels.get(name).unwrap_or_default().into()).collect();
+    /// Counts a series of `labels` in with its workload; `None` when there are as many as allowed, or when
+    /// the series has none of the workload labels.
+    pub fn join(&self, scope: &Scope, labels: &SeriesLabels, interner: &Interner) -> Option<Arc<Workload>> {
+        let value = |name: &String| Box::from(labels.get(name).unwrap_or_default());
+        let values: Values = self.names.iter().map(value).collect();
         if values.iter().all(|value| value.is_empty()) {
             return None;
         }
-        let key = (scope.id(), values);
-        if let Some(known) = self.known.get(&key) {
-            return Some(Arc::clone(&known));
+        if let Some(known) = self.groups.get(&scope.id()).and_then(|group| group.join(&values)) {
+            return Some(known);
         }
-        if self.known.len() >= self.limit {
+        if !self.has_room() {
             return None;
         }
-        let pairs: Vec<(&str, &str)> =
-            std::iter::zip(&self.names, &key.1).map(|(name, value)| (name.as_str(), &**value)).collect();
-        let made = Arc::new(Workload {
-            labels: Arc::new(SeriesLabels::of_scored(&pairs, interner)),
-            scored: AtomicI64::new(0),
+        let pairs: Vec<_> =
+            std::iter::zip(&self.names, &values).map(|(name, value)| (name.as_str(), &**value)).collect();
+        let labels = Arc::new(SeriesLabels::of_scored(&pairs, interner));
+        let mut group = self.groups.entry(scope.id()).or_default();
+        if let Some(known) = group.join(&values) {
+            return Some(known);
+        }
+        let workload = Arc::new(Workload {
+            labels,
+            scored: AtomicI64::new(1),
             anomalous: AtomicI64::new(0),
-            sent_ms: AtomicI64::new(i64::MIN),
+            empty: Arc::clone(&self.empty),
         });
-        Some(Arc::clone(&self.known.entry(key).or_insert(made)))
+        self.known.fetch_add(1, Ordering::Relaxed);
+        group.members.insert(values, Member { workload: Arc::clone(&workload), told: false });
+        Some(workload)
+    }
+
+    /// Sends the counts of all workloads of `scope`, if it is time. One that has no series left ends, with a
+    /// stale marker if it was sent before, and is forgotten.
+    pub fn tell(&self, scope: &Scope, telling: Telling<'_>, out: &mut impl Emit) {
+        let Some(mut group) = self.groups.get_mut(&scope.id()) else { return };
+        let Telling { names, at_ms, page } = telling;
+        if !page && at_ms < group.told_ms.saturating_add(EVERY_MS) {
+            return;
+        }
+        group.told_ms = at_ms;
+        group.members.retain(|_, member| {
+            let ended = member.workload.is_empty();
+            for (output, count) in member.workload.counts() {
+                let value = if ended { stale_marker() } else { count };
+                if !ended || member.told {
+                    out.emit(
+                        &member.workload.labels,
+                        names.of(output),
+                        Sample { timestamp_ms: at_ms, value },
+                    );
+                }
+            }
+            member.told = true;
+            if ended {
+                self.forgotten();
+            }
+            !ended
+        });
+    }
+
+    /// Whether one more may be made, if need be after those without a series were forgotten. Their scopes
+    /// may be gone for ever, so that nobody ends them.
+    fn has_room(&self) -> bool {
+        if self.is_full() && self.empty.load(Ordering::Relaxed) > 0 {
+            self.groups.retain(|_, group| {
+                group.members.retain(|_, member| {
+                    let empty = member.workload.is_empty();
+                    if empty {
+                        self.forgotten();
+                    }
+                    !empty
+                });
+                !group.members.is_empty()
+            });
+        }
+        !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.len() >= self.limit
+    }
+
+    fn forgotten(&self) {
+        self.empty.fetch_sub(1, Ordering::Relaxed);
+        self.known.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Number of workloads.
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.known.load(Ordering::Relaxed)
     }
 
     /// Whether there is no workload yet.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.len() == 0
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    fn join(&self, values: &Values) -> Option<Arc<Workload>> {
+        let member = self.members.get(values)?;
+        member.workload.join();
+        Some(Arc::clone(&member.workload))
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { members: BTreeMap::new(), told_ms: i64::MIN }
     }
 }

@@ -46,12 +46,12 @@ impl Pipeline {
     pub(super) fn stand(&self, series: &mut Series, standing: Standing) {
         let before = std::mem::replace(&mut series.standing, standing);
         if before == Standing::Out {
-            series.workload = self.workloads.of(series.scope(), &series.labels, self.series.interner());
+            series.workload = self.workloads.join(series.scope(), &series.labels, self.series.interner());
         }
         let Some(workload) = &series.workload else { return };
-        workload.count_scored(standing.scored() - before.scored());
         workload.count_anomalous(standing.anomalous() - before.anomalous());
         if standing == Standing::Out {
+            workload.leave();
             series.workload = None;
         }
     }

@@ -128,6 +128,7 @@ impl Pipeline {
             true => self.retire_absent(visit, &cursor.chunks_with(&last)),
             false => cursor.keep_trail(last),
         }
+        observer.tell_workloads(visit);
         self.sweep(&settings, observe::seconds(visit.now_ms));
         observer.tally
     }

@@ -4,10 +4,10 @@ use std::sync::atomic::Ordering;
 
 use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
-use super::{Pipeline, Visit};
+use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
 use crate::detect::{Detector, Judgement};
-use crate::inject::{Emit, Output};
+use crate::inject::{Emit, Output, Telling};
 use crate::series::{Series, Standing};
 
 /// Judges the samples of one batch and sends what the rules ask for.
@@ -149,9 +149,6 @@ impl<'a, E: Emit> Observer<'a, E> {
         if self.teach && !sent {
             self.pipeline.release(series);
         }
-        if let Some(workload) = &series.workload {
-            workload.send(at_ms, &self.settings.names, self.out);
-        }
     }
 
     #[inline]
@@ -173,6 +170,16 @@ impl<'a, E: Emit> Observer<'a, E> {
                 self.out.emit(&series.labels, name, Sample { timestamp_ms, value });
             }
         }
+    }
+
+    /// Sends the counts of the workloads of `visit`'s scope, behind its scores.
+    pub(super) fn tell_workloads(&mut self, visit: &Visit<'_>) {
+        let page = matches!(visit.wiring, Wiring::Page { .. });
+        // The times of a page's samples are the page's own affair; a count stands at the time of the scrape.
+        let newest = visit.batch.samples.iter().map(|sample| sample.timestamp_ms).max();
+        let at_ms = newest.filter(|_| !page).map_or(visit.now_ms, |newest| newest.min(visit.now_ms));
+        let telling = Telling { names: &self.settings.names, at_ms, page };
+        self.pipeline.workloads.tell(visit.scope, telling, self.out);
     }
 
     /// The series ended: so do the series that were made of it.

@@ -277,7 +277,7 @@ fn a_nan_or_an_infinite_sample_gets_no_score() {
     let next = house.warm();
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         assert_eq!(house.one(next, value).unscored_for(Reason::NotFinite), 1);
-        assert!(house.out.is_empty());
+        assert!(house.emitted("anomaly_score").is_empty());
     }
     house.one(next, 11.0);
     assert!(house.score() < 1.0);
@@ -383,8 +383,9 @@ fn series_that_nobody_sends_any_more_make_room_for_the_scores_of_others() {
     for round in 0..20 {
         if round > 0 {
             // What lives on lets the dead go, a part of the table with each batch.
-            (0..5)
-                .for_each(|second| drop(house.one(START + (round * 15 - 1) * MINUTE + second * 1_000, 1.0)));
+            for second in 0..5 {
+                house.one(START + (round * 15 - 1) * MINUTE + second * 1_000, 1.0);
+            }
         }
         let tally = house.push(&many(round));
         assert_eq!(tally.unscored_for(Reason::ScoreLimit), u64::from(round > 0), "round {round}");
@@ -449,6 +450,70 @@ fn a_sweep_is_bounded_and_comes_round_in_a_part_of_the_idle_timeout() {
     assert_eq!(due(3_000, 100_003).len(), 40);
     assert_eq!(due(3_000, 99_000).len(), 1, "a clock that was set back");
     assert_eq!(due(1, 99_010), [0], "no chunk twice at once");
+}
+
+#[test]
+fn p28_counts_by_workload_stand_on_every_page_whoever_asks() {
+    let mut house = House::new(EVERYTHING);
+    let both = |at_ms| [(up("a"), at(at_ms, 1.0)), (up("b"), at(at_ms, 1.0))];
+    house.page(&both(START), true);
+    // Prometheus every 5 s, and a person with curl between two of its scrapes.
+    for (second, teach) in [(1, false), (5, true), (7, false), (10, true), (15, true)] {
+        house.page(&both(START + second * 1_000), teach);
+        assert_eq!(house.emitted("scored_series"), [1.0, 1.0], "second {second}");
+        assert_eq!(house.emitted("anomalous_series"), [0.0, 0.0], "second {second}");
+        let now_ms = START + second * 1_000;
+        assert!(house.out.iter().all(|score| score.sample.timestamp_ms == now_ms));
+    }
+}
+
+#[test]
+fn counts_by_workload_are_written_once_in_fifteen_seconds() {
+    let mut house = House::new(EVERYTHING);
+    for second in 0..60 {
+        house.push(&[(up("a"), at(START + second * 1_000, 1.0)), (up("b"), at(START + second * 1_000, 1.0))]);
+        let counts = if second % 15 == 0 { 2 } else { 0 };
+        assert_eq!(house.emitted("scored_series").len(), counts, "second {second}");
+    }
+}
+
+#[test]
+fn a_workload_without_series_ends_and_is_forgotten() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.push(&[(up("a"), at(next, stale_marker())), (up("b"), at(next, 1.0))]);
+    let counts = |house: &House, job| -> Vec<f64> {
+        let of_job = |score: &&ScoreSample| {
+            score.labels.get("job") == Some(job) && score.name.value() == "scored_series"
+        };
+        house.out.iter().filter(of_job).map(|score| score.sample.value).collect()
+    };
+    let ended = counts(&house, "a");
+    assert!(ended.len() == 1 && is_stale_marker(ended[0]), "{ended:?}");
+    assert_eq!(counts(&house, "b"), [1.0]);
+    assert_eq!(house.pipeline.workloads().len(), 1);
+    house.push(&[(up("b"), at(next + MINUTE, 1.0))]);
+    assert!(counts(&house, "a").is_empty(), "it ends once");
+    house.push(&[(up("a"), at(next + 2 * MINUTE, 1.0)), (up("b"), at(next + 2 * MINUTE, 1.0))]);
+    assert_eq!(counts(&house, "a"), [1.0], "and may begin again");
+}
+
+#[test]
+fn workloads_of_a_dead_tenant_do_not_eat_the_limit() {
+    let mut house = House::new(EVERYTHING);
+    let jobs = |from: i64, at_ms| -> Vec<_> {
+        (from..from + 100).map(|job| (up(&job.to_string()), at(at_ms, 1.0))).collect()
+    };
+    house.push(&jobs(0, START));
+    house.scope = house.pipeline.scopes().get(&ScopeName::Tenant("other".into())).expect("room");
+    house.cursor = Cursor::default();
+    house.push(&jobs(0, START));
+    assert!(house.emitted("scored_series").is_empty(), "the limit is reached");
+    for second in 0..20 {
+        house.push(&jobs(100, START + 11 * MINUTE + second * 1_000));
+    }
+    house.push(&jobs(200, START + 12 * MINUTE));
+    assert_eq!(house.emitted("scored_series").len(), 100, "the dead tenant's made room");
 }
 
 #[test]

@@ -84,11 +84,6 @@ impl Series {
 // === impl Standing ===
 
 impl Standing {
-    /// 1 for a series that is counted, else 0.
-    pub fn scored(self) -> i64 {
-        i64::from(self != Self::Out)
-    }
-
     /// 1 for an anomalous series, else 0: what it counts for.
     pub fn anomalous(self) -> i64 {
         i64::from(self == Self::Anomalous)
