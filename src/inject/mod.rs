@@ -11,7 +11,7 @@ use crate::series::labels::{Pair, SeriesLabels};
 
 pub use names::{Names, Output, TemplateError};
 pub use page::PageScores;
-pub use workload::{Telling, Workload, Workloads};
+pub use workload::{Replica, Telling, Workload, Workloads};
 
 /// One sample of an injected series: what the forwarder sends and the pull door appends.
 #[derive(Clone, Debug)]

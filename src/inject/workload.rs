@@ -14,7 +14,7 @@ use crate::series::labels::{Interner, SeriesLabels};
 /// Least stream time between two counts of one workload that is written.
 const EVERY_MS: i64 = 15_000;
 
-/// The scored series of one scope that share the workload labels.
+/// The scored series of one scope and replica that share the workload labels.
 #[derive(Debug)]
 pub struct Workload {
     labels: Arc<SeriesLabels>,
@@ -24,15 +24,19 @@ pub struct Workload {
     empty: Arc<AtomicUsize>,
 }
 
-/// All workloads, by scope, up to a limit.
+/// All workloads, by scope and replica, up to a limit.
 #[derive(Debug)]
 pub struct Workloads {
-    groups: DashMap<u32, Group, foldhash::fast::RandomState>,
+    groups: DashMap<GroupKey, Group, foldhash::fast::RandomState>,
     names: Vec<String>,
     limit: usize,
     known: AtomicUsize,
     empty: Arc<AtomicUsize>,
 }
+
+/// Values of the replica labels, in the order of their names: which of a highly available pair it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Replica(Box<[Box<str>]>);
 
 /// Where and when counts are sent.
 #[derive(Clone, Copy, Debug)]
@@ -45,10 +49,12 @@ pub struct Telling<'a> {
     pub page: bool,
 }
 
+/// The number of the scope, and the replica.
+type GroupKey = (u32, Replica);
 /// The values of the workload labels, in the order of their names.
 type Values = Box<[Box<str>]>;
 
-/// The workloads of one scope, sorted so that their counts come in one order.
+/// The workloads of one scope and replica, sorted so that their counts come in one order.
 #[derive(Debug)]
 struct Group {
     members: BTreeMap<Values, Member>,
@@ -59,6 +65,25 @@ struct Group {
 struct Member {
     workload: Arc<Workload>,
     told: bool,
+}
+
+// === impl Replica ===
+
+impl Replica {
+    /// The values that `get` finds of the labels called `names`.
+    pub fn of<'a>(names: &[String], get: impl Fn(&str) -> &'a str) -> Self {
+        Self(names.iter().map(|name| get(name).into()).collect())
+    }
+
+    fn pairs<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        names.iter().map(String::as_str).zip(self.0.iter().map(|value| &**value))
+    }
+}
+
+impl FromIterator<String> for Replica {
+    fn from_iter<I: IntoIterator<Item = String>>(values: I) -> Self {
+        Self(values.into_iter().map(String::into_boxed_str).collect())
+    }
 }
 
 // === impl Workload ===
@@ -102,23 +127,30 @@ impl Workloads {
     }
 
     /// Counts a series of `labels` in with its workload; `None` when there are as many as allowed, or when
-    /// the series has none of the workload labels.
-    pub fn join(&self, scope: &Scope, labels: &SeriesLabels, interner: &Interner) -> Option<Arc<Workload>> {
+    /// the series has none of the workload labels. `replica` gives the values of `replica_names`.
+    pub fn join(
+        &self,
+        scope: &Scope,
+        labels: &SeriesLabels,
+        replica: Replica,
+        replica_names: &[String],
+        interner: &Interner,
+    ) -> Option<Arc<Workload>> {
         let value = |name: &String| Box::from(labels.get(name).unwrap_or_default());
         let values: Values = self.names.iter().map(value).collect();
         if values.iter().all(|value| value.is_empty()) {
             return None;
         }
-        if let Some(known) = self.groups.get(&scope.id()).and_then(|group| group.join(&values)) {
+        let key = (scope.id(), replica);
+        if let Some(known) = self.groups.get(&key).and_then(|group| group.join(&values)) {
             return Some(known);
         }
         if !self.has_room() {
             return None;
         }
-        let pairs: Vec<_> =
-            std::iter::zip(&self.names, &values).map(|(name, value)| (name.as_str(), &**value)).collect();
+        let pairs = self.pairs(&key.1, replica_names, &values);
         let labels = Arc::new(SeriesLabels::of_scored(&pairs, interner));
-        let mut group = self.groups.entry(scope.id()).or_default();
+        let mut group = self.groups.entry(key).or_default();
         if let Some(known) = group.join(&values) {
             return Some(known);
         }
@@ -133,10 +165,24 @@ impl Workloads {
         Some(workload)
     }
 
-    /// Sends the counts of all workloads of `scope`, if it is time. One that has no series left ends, with a
-    /// stale marker if it was sent before, and is forgotten.
-    pub fn tell(&self, scope: &Scope, telling: Telling<'_>, out: &mut impl Emit) {
-        let Some(mut group) = self.groups.get_mut(&scope.id()) else { return };
+    /// The labels of a workload: those of its replica, so that a receiver which keeps one replica of a pair
+    /// takes it for what it is, and its own.
+    fn pairs<'a>(
+        &'a self,
+        replica: &'a Replica,
+        replica_names: &'a [String],
+        values: &'a Values,
+    ) -> Vec<(&'a str, &'a str)> {
+        let own = std::iter::zip(&self.names, values).map(|(name, value)| (name.as_str(), &**value));
+        let of_replica =
+            replica.pairs(replica_names).filter(|(name, _)| !self.names.iter().any(|n| n == name));
+        own.chain(of_replica).collect()
+    }
+
+    /// Sends the counts of all workloads of `scope` and `replica`, if it is time. One that has no series left
+    /// ends, with a stale marker if it was sent before, and is forgotten.
+    pub fn tell(&self, scope: &Scope, replica: &Replica, telling: Telling<'_>, out: &mut impl Emit) {
+        let Some(mut group) = self.groups.get_mut(&(scope.id(), replica.clone())) else { return };
         let Telling { names, at_ms, page } = telling;
         if !page && at_ms < group.told_ms.saturating_add(EVERY_MS) {
             return;
@@ -165,7 +211,7 @@ impl Workloads {
     /// Whether one more may be made, if need be after those without a series were forgotten. Their scopes
     /// may be gone for ever, so that nobody ends them.
     fn has_room(&self) -> bool {
-        if self.is_full() && self.empty.load(Ordering::Relaxed) > 0 {
+        if self.is_full() && (self.empty.load(Ordering::Relaxed) > 0 || self.groups.len() > self.len()) {
             self.groups.retain(|_, group| {
                 group.members.retain(|_, member| {
                     let empty = member.workload.is_empty();
@@ -180,8 +226,9 @@ impl Workloads {
         !self.is_full()
     }
 
+    /// A replica without workloads counts too: its name comes from outside.
     fn is_full(&self) -> bool {
-        self.len() >= self.limit
+        self.len().max(self.groups.len()) >= self.limit
     }
 
     fn forgotten(&self) {

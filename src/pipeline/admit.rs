@@ -138,6 +138,7 @@ impl<'a> Admission<'a> {
     fn select_anew(&mut self, id: SlotId, span: &SeriesSpan) -> bool {
         let settings = self.settings;
         let Some(series) = self.walk.series(id) else { return false };
+        self.pipeline.move_to_its_replica(settings, series);
         let labels: Vec<_> = series.labels.scored().collect();
         if let Some(rule) = settings.select(&labels) {
             series.rule = rule;
@@ -205,7 +206,7 @@ impl Pipeline {
     /// Takes a series out of the table and out of every count.
     fn evict(&self, settings: &Settings, id: SlotId) {
         let Some(mut series) = self.series.evict(id) else { return };
-        self.retire(&mut series);
+        self.retire(settings, &mut series);
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
         }

@@ -43,10 +43,13 @@ impl Sweep {
 
 impl Pipeline {
     /// Counts `series` where it stands from now on.
-    pub(super) fn stand(&self, series: &mut Series, standing: Standing) {
+    pub(super) fn stand(&self, settings: &Settings, series: &mut Series, standing: Standing) {
         let before = std::mem::replace(&mut series.standing, standing);
         if before == Standing::Out {
-            series.workload = self.workloads.join(series.scope(), &series.labels, self.series.interner());
+            let replica = settings.replica_of(series.scope(), &series.labels);
+            let (labels, interner) = (&series.labels, self.series.interner());
+            series.workload =
+                self.workloads.join(series.scope(), labels, replica, &settings.ha_labels, interner);
         }
         let Some(workload) = &series.workload else { return };
         workload.count_anomalous(standing.anomalous() - before.anomalous());
@@ -56,11 +59,20 @@ impl Pipeline {
         }
     }
 
+    /// Counts `series` where it belongs by the replica labels of `settings`, which may be others than before.
+    pub(super) fn move_to_its_replica(&self, settings: &Settings, series: &mut Series) {
+        let standing = series.standing;
+        if standing != Standing::Out {
+            self.stand(settings, series, Standing::Out);
+            self.stand(settings, series, standing);
+        }
+    }
+
     /// Takes from `series` its part of the score series that may be sent, and its place in the counts.
-    pub(super) fn retire(&self, series: &mut Series) {
+    pub(super) fn retire(&self, settings: &Settings, series: &mut Series) {
         self.release(series);
         if series.standing != Standing::Out {
-            self.stand(series, Standing::Out);
+            self.stand(settings, series, Standing::Out);
         }
     }
 
@@ -69,12 +81,12 @@ impl Pipeline {
         self.injected.fetch_sub(usize::from(std::mem::take(&mut series.emitting)), Ordering::Relaxed);
     }
     /// Retires what the target's page before this one held and this one does not; all of either lies in `chunks`.
-    pub(super) fn retire_absent(&self, visit: &Visit<'_>, chunks: &[u32]) {
+    pub(super) fn retire_absent(&self, settings: &Settings, visit: &Visit<'_>, chunks: &[u32]) {
         let now_s = seconds(visit.now_ms);
         for chunk in chunks {
             self.series.for_chunk(*chunk, |_, series| {
                 if series.seen_s != now_s && series.is_counted() && Arc::ptr_eq(series.scope(), visit.scope) {
-                    self.retire(series);
+                    self.retire(settings, series);
                 }
             });
         }
@@ -86,7 +98,7 @@ impl Pipeline {
         for chunk in self.sweep.due(self.series.chunks(), idle_s / TURNS_IN_IDLE_TIME, now_s) {
             self.series.for_chunk(chunk, |_, series| {
                 if series.is_counted() && series.seen_s < now_s.saturating_sub(idle_s) {
-                    self.retire(series);
+                    self.retire(settings, series);
                 }
             });
         }

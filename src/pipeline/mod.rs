@@ -125,10 +125,10 @@ impl Pipeline {
         }
         let last = std::mem::replace(cursor, admission.into_cursor());
         match visit.wiring.is_whole() {
-            true => self.retire_absent(visit, &cursor.chunks_with(&last)),
+            true => self.retire_absent(&settings, visit, &cursor.chunks_with(&last)),
             false => cursor.keep_trail(last),
         }
-        observer.tell_workloads(visit);
+        observer.tell_workloads(visit, &settings.replica_of_batch(visit));
         self.sweep(&settings, observe::seconds(visit.now_ms));
         observer.tally
     }

@@ -7,7 +7,7 @@ use super::tally::{Reason, Tally};
 use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
 use crate::detect::{Detector, Judgement};
-use crate::inject::{Emit, Output, Telling};
+use crate::inject::{Emit, Output, Replica, Telling};
 use crate::series::{Series, Standing};
 
 /// Judges the samples of one batch and sends what the rules ask for.
@@ -172,14 +172,14 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
     }
 
-    /// Sends the counts of the workloads of `visit`'s scope, behind its scores.
-    pub(super) fn tell_workloads(&mut self, visit: &Visit<'_>) {
+    /// Sends the counts of the workloads of `visit`'s scope and replica, behind its scores.
+    pub(super) fn tell_workloads(&mut self, visit: &Visit<'_>, replica: &Replica) {
         let page = matches!(visit.wiring, Wiring::Page { .. });
         // The times of a page's samples are the page's own affair; a count stands at the time of the scrape.
         let newest = visit.batch.samples.iter().map(|sample| sample.timestamp_ms).max();
         let at_ms = newest.filter(|_| !page).map_or(visit.now_ms, |newest| newest.min(visit.now_ms));
         let telling = Telling { names: &self.settings.names, at_ms, page };
-        self.pipeline.workloads.tell(visit.scope, telling, self.out);
+        self.pipeline.workloads.tell(visit.scope, replica, telling, self.out);
     }
 
     /// The series ended: so do the series that were made of it.
@@ -194,7 +194,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         self.settle(series);
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = series.is_emitting().then_some(stale_marker());
-        self.pipeline.retire(series);
+        self.pipeline.retire(self.settings, series);
         series.seen_s = self.now_s;
     }
 
@@ -204,7 +204,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         if standing == Standing::Anomalous {
             plan.findings.fetch_add(1, Ordering::Relaxed);
         }
-        self.pipeline.stand(series, standing);
+        self.pipeline.stand(self.settings, series, standing);
     }
 
     /// Claims room for the series that are made of this one; `false` if `scores.max_series` are being sent.

@@ -117,7 +117,8 @@ fn settings(rules: &str, limits: Limits, table: &Table) -> Settings {
     let raw: Vec<RawRule> = serde_saphyr::from_str(rules).expect("rules are YAML");
     let rules = raw.iter().map(|raw| raw.check().expect("a rule")).collect();
     let set = RuleSet::compile(Vec::new(), rules, OutputNames::by_templates(["$VAR"])).expect("a rule set");
-    Settings::new(set, Names::new("$VAR", table.interner()).expect("a template"), limits)
+    let names = Names::new("$VAR", table.interner()).expect("a template");
+    Settings::new(set, names, limits).with_ha_labels(vec!["__replica__".into()])
 }
 
 fn up(job: &str) -> Labels {
@@ -475,6 +476,23 @@ fn counts_by_workload_are_written_once_in_fifteen_seconds() {
         let counts = if second % 15 == 0 { 2 } else { 0 };
         assert_eq!(house.emitted("scored_series").len(), counts, "second {second}");
     }
+}
+
+#[test]
+fn each_replica_has_counts_of_its_own_that_bear_its_label() {
+    let mut house = House::new(EVERYTHING);
+    let of = |replica, name| labels(&[("__name__", name), ("__replica__", replica), ("job", "a")]);
+    house.push(&[(of("r1", "up"), at(START, 1.0)), (of("r1", "down"), at(START, 1.0))]);
+    house.push(&[(of("r2", "up"), at(START, 1.0))]);
+    let mut told = |replica, at_ms| -> Vec<_> {
+        house.push(&[(of(replica, "up"), at(at_ms, 1.0))]);
+        let replicas = |score: &ScoreSample| score.labels.get("__replica__").map(str::to_owned);
+        assert!(house.out.iter().all(|score| replicas(score).as_deref() == Some(replica)));
+        house.emitted("scored_series")
+    };
+    assert_eq!(told("r1", START + MINUTE), [2.0]);
+    assert_eq!(told("r2", START + MINUTE), [1.0]);
+    assert!(told("r2", START + MINUTE + 1_000).is_empty());
 }
 
 #[test]
