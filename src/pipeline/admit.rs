@@ -1,14 +1,18 @@
 //! Finding the series of a batch, admitting new ones, and shedding others when the budget is spent.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::observe::seconds;
+use super::leave::Farewell;
+use super::observe::{Observer, seconds};
 use super::settings::Settings;
 use super::tally::Reason;
 use super::{Pipeline, Visit};
 use crate::batch::SeriesSpan;
-use crate::series::{Cursor, Found, Newcomer, Refused, Series, SlotId, Walk};
+use crate::inject::{Emit, Replica};
+use crate::rules::Outputs;
+use crate::series::{Cursor, Found, Newcomer, Refused, Scope, Series, SlotId, Walk};
 
 /// At most this share of the table is evicted at once, so that a sweep is paid for by many newcomers.
 const SHED_SHARE: usize = 64;
@@ -20,6 +24,7 @@ pub(super) struct Admission<'a> {
     pipeline: &'a Pipeline,
     settings: &'a Settings,
     visit: &'a Visit<'a>,
+    replica: &'a Replica,
     walk: Walk<'a>,
     now_s: u32,
     labels: LabelBuffer,
@@ -46,6 +51,7 @@ impl<'a> Admission<'a> {
         pipeline: &'a Pipeline,
         settings: &'a Settings,
         visit: &'a Visit<'a>,
+        replica: &'a Replica,
         cursor: &Cursor,
     ) -> Self {
         let mut walk = pipeline.series.walk(cursor);
@@ -56,6 +62,7 @@ impl<'a> Admission<'a> {
             pipeline,
             settings,
             visit,
+            replica,
             walk,
             now_s: seconds(visit.now_ms),
             labels: LabelBuffer::default(),
@@ -63,13 +70,18 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// The series that `span` belongs to; `None` if no rule selects it.
+    /// The series that `span` belongs to; `None` if no rule selects it. `observer` says of those that go for
+    /// it that they end.
     #[inline]
-    pub(super) fn admit(&mut self, span: &SeriesSpan) -> Result<Option<&mut Series>, Reason> {
+    pub(super) fn admit(
+        &mut self,
+        span: &SeriesSpan,
+        observer: &mut Observer<'_, impl Emit>,
+    ) -> Result<Option<&mut Series>, Reason> {
         let id = match self.walk.find(&span.key) {
             Found::Known(id) => id,
             Found::Unselected => return Ok(None),
-            Found::New => match self.meet(span)? {
+            Found::New => match self.meet(span, observer)? {
                 Some(id) => id,
                 None => return Ok(None),
             },
@@ -77,7 +89,7 @@ impl<'a> Admission<'a> {
         self.at = Some(id);
         let generation = self.settings.generation;
         if self.walk.series(id).is_some_and(|series| series.generation != generation)
-            && !self.select_anew(id, span)
+            && !self.select_anew(id, span, observer)
         {
             return Ok(None);
         }
@@ -90,16 +102,20 @@ impl<'a> Admission<'a> {
     }
 
     /// Forgets the series in hand: its state may be half changed.
-    pub(super) fn bury(&mut self) {
+    pub(super) fn bury(&mut self, observer: &mut Observer<'_, impl Emit>) {
         self.walk.release();
-        if let Some(id) = self.at.take() {
-            self.pipeline.evict(self.settings, id);
+        if let Some((_, farewell)) = self.at.take().and_then(|id| self.pipeline.evict(self.settings, id)) {
+            observer.bid(&farewell);
         }
     }
 
     /// A key that was never met: another spelling of a known series, an unselected or a new one.
     #[cold]
-    fn meet(&mut self, span: &SeriesSpan) -> Result<Option<SlotId>, Reason> {
+    fn meet(
+        &mut self,
+        span: &SeriesSpan,
+        observer: &mut Observer<'_, impl Emit>,
+    ) -> Result<Option<SlotId>, Reason> {
         self.walk.release();
         self.labels.fill(self.visit, span);
         let sorted = self.labels.sorted().ok_or(Reason::Labels)?;
@@ -118,6 +134,8 @@ impl<'a> Admission<'a> {
             return Ok(None);
         }
         self.pipeline.make_room(self.settings, &newcomer, rule)?;
+        // Also of this series, where it comes back: what it has sent before ends before it begins anew.
+        self.pipeline.bid_farewells(self.visit.scope, self.replica, observer);
         let id = table.insert(&newcomer, rule, self.settings.generation).ok_or(Reason::SeriesLimit)?;
         self.walk.continue_behind(id);
         self.enrol(id);
@@ -135,15 +153,18 @@ impl<'a> Admission<'a> {
 
     /// The rules have changed since the series was selected: asks them again. `false` if none selects it.
     #[cold]
-    fn select_anew(&mut self, id: SlotId, span: &SeriesSpan) -> bool {
+    fn select_anew(&mut self, id: SlotId, span: &SeriesSpan, observer: &mut Observer<'_, impl Emit>) -> bool {
         let settings = self.settings;
         let Some(series) = self.walk.series(id) else { return false };
         self.pipeline.move_to_its_replica(settings, series);
         let labels: Vec<_> = series.labels.scored().collect();
         if let Some(rule) = settings.select(&labels) {
+            let plan = settings.plan(rule);
+            if let Some(farewell) = self.pipeline.rename(settings, series, plan.outputs) {
+                observer.bid(&farewell);
+            }
             series.rule = rule;
             series.generation = settings.generation;
-            let plan = settings.plan(rule);
             plan.series.fetch_add(1, Ordering::Relaxed);
             let signal = plan.signal(series.labels.metric_name());
             if signal != series.signal {
@@ -153,7 +174,9 @@ impl<'a> Admission<'a> {
             return true;
         }
         self.walk.release();
-        self.pipeline.evict(settings, id);
+        if let Some((_, farewell)) = self.pipeline.evict(settings, id) {
+            observer.bid(&farewell);
+        }
         self.pipeline.series.remember_unselected(span.key, settings.limits.max_series);
         false
     }
@@ -179,7 +202,9 @@ impl Pipeline {
             self.sheds.not_before_s.store(newcomer.now_s.saturating_add(SWEEP_PAUSE_S), Ordering::Relaxed);
             return Err(Refused::TableFull);
         }
-        victims.into_iter().for_each(|id| self.evict(settings, id));
+        for (scope, farewell) in victims.into_iter().filter_map(|id| self.evict(settings, id)) {
+            self.keep(settings, &scope, farewell, newcomer.now_s);
+        }
         Ok(())
     }
 
@@ -203,13 +228,26 @@ impl Pipeline {
         victims.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Takes a series out of the table and out of every count.
-    fn evict(&self, settings: &Settings, id: SlotId) {
-        let Some(mut series) = self.series.evict(id) else { return };
-        self.retire(settings, &mut series);
+    /// Takes a series out of the table and out of every count. What it owes is to be sent.
+    fn evict(&self, settings: &Settings, id: SlotId) -> Option<(Arc<Scope>, Farewell)> {
+        let mut series = self.series.evict(id)?;
+        let farewell = self.retire(settings, &mut series);
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
         }
+        farewell.map(|farewell| (Arc::clone(series.scope()), farewell))
+    }
+
+    /// What `series` owes when its score series are called by `settings` and are `outputs` from now on. What
+    /// stays is claimed again with its next sample.
+    fn rename(&self, settings: &Settings, series: &mut Series, outputs: Outputs) -> Option<Farewell> {
+        let names = settings.names_of(series.generation);
+        let renamed = !names.are(&settings.names);
+        if series.emitting == outputs && !renamed {
+            return None;
+        }
+        let sent = self.release(series);
+        Farewell::of(series, if renamed { sent } else { sent.without(outputs) }, names)
     }
 }
 

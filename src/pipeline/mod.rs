@@ -34,6 +34,7 @@ pub struct Pipeline {
     settings: RwLock<Arc<Settings>>,
     sheds: admit::Sheds,
     sweep: leave::Sweep,
+    farewells: leave::Farewells,
     injected: AtomicUsize,
 }
 
@@ -101,6 +102,7 @@ impl Pipeline {
             settings,
             sheds: admit::Sheds::default(),
             sweep: leave::Sweep::default(),
+            farewells: leave::Farewells::default(),
             injected: AtomicUsize::new(0),
         }
     }
@@ -110,8 +112,10 @@ impl Pipeline {
     pub fn score(&self, cursor: &mut Cursor, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
         let model = self.model.current(); // one version for the whole batch
         let settings = self.settings(); // and one set of rules
-        let mut admission = Admission::new(self, &settings, visit, cursor);
+        let replica = settings.replica_of_batch(visit);
         let mut observer = Observer::new(self, &model.detector, &settings, visit, out);
+        self.bid_farewells(visit.scope, &replica, &mut observer);
+        let mut admission = Admission::new(self, &settings, visit, &replica, cursor);
         let mut next = 0;
         while next < visit.batch.series.len() {
             let walked =
@@ -119,7 +123,7 @@ impl Pipeline {
             if walked.is_err() {
                 // A detector that panics loses the series it broke on, not the batch.
                 observer.tally.unscored(Reason::Panic, 1);
-                admission.bury();
+                admission.bury(&mut observer);
                 next += 1;
             }
         }
@@ -128,7 +132,7 @@ impl Pipeline {
             true => self.retire_absent(&settings, visit, &cursor.chunks_with(&last)),
             false => cursor.keep_trail(last),
         }
-        observer.tell_workloads(visit, &settings.replica_of_batch(visit));
+        observer.tell_workloads(visit, &replica);
         self.sweep(&settings, observe::seconds(visit.now_ms));
         observer.tally
     }
@@ -155,7 +159,7 @@ impl Pipeline {
     /// they fall under is decided anew when they are next seen.
     pub fn configure(&self, mut settings: Settings) {
         let mut current = self.settings.write();
-        settings.generation = current.generation.wrapping_add(1);
+        settings.follow(&current);
         *current = Arc::new(settings);
         drop(current);
         self.series.forget_unselected();
@@ -192,7 +196,7 @@ fn run(
 ) {
     while let Some(span) = visit.batch.series.get(*next) {
         let samples = visit.batch.samples_of(span);
-        match admission.admit(span) {
+        match admission.admit(span, observer) {
             Ok(Some(series)) => samples.iter().for_each(|sample| observer.observe(series, *sample)),
             Ok(None) => observer.tally.unselected += samples.len() as u64,
             Err(reason) => observer.tally.unscored(reason, samples.len() as u64),

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::leave::Farewell;
 use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
 use super::{Pipeline, Visit, Wiring};
@@ -194,7 +195,8 @@ impl<'a, E: Emit> Observer<'a, E> {
         self.settle(series);
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = series.is_emitting().then_some(stale_marker());
-        self.pipeline.retire(self.settings, series);
+        // Its end was sent, in time.
+        drop(self.pipeline.retire(self.settings, series));
         series.seen_s = self.now_s;
     }
 
@@ -220,8 +222,18 @@ impl<'a, E: Emit> Observer<'a, E> {
             self.tally.unscored(Reason::ScoreLimit, 1);
             return false;
         }
-        series.emitting = count as u8;
+        series.emitting = plan.outputs;
         true
+    }
+
+    /// Sends the stale markers that a series owes which leaves without an end of its own.
+    #[cold]
+    pub(super) fn bid(&mut self, farewell: &Farewell) {
+        self.tally.stale += 1;
+        let end = Sample { timestamp_ms: farewell.at_ms, value: stale_marker() };
+        for output in farewell.outputs.iter() {
+            self.out.emit(&farewell.labels, farewell.names.of(output.into()), end);
+        }
     }
 
     fn emit_stale(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64) {

@@ -38,7 +38,7 @@ impl House {
     fn with(rules: &str, limits: Limits) -> Self {
         let slot = ModelSlot::new(Model::builtin());
         let table = Table::default();
-        let settings = settings(rules, limits, &table);
+        let settings = settings(rules, limits, "$VAR", &table);
         let workloads = Workloads::new(vec!["job".into()], 100);
         let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(10, 7), workloads, table);
         let scope = pipeline.scopes().get(&ScopeName::Tenant("".into())).expect("room for a tenant");
@@ -46,7 +46,11 @@ impl House {
     }
 
     fn configure(&self, rules: &str) {
-        self.pipeline.configure(settings(rules, Limits::default(), self.pipeline.series()));
+        self.configure_as(rules, "$VAR");
+    }
+
+    fn configure_as(&self, rules: &str, template: &str) {
+        self.pipeline.configure(settings(rules, Limits::default(), template, self.pipeline.series()));
     }
 
     /// Lets `series` through as one batch; what it emits is in `out` afterwards.
@@ -113,11 +117,11 @@ impl LabelSource for Source {
     }
 }
 
-fn settings(rules: &str, limits: Limits, table: &Table) -> Settings {
+fn settings(rules: &str, limits: Limits, template: &str, table: &Table) -> Settings {
     let raw: Vec<RawRule> = serde_saphyr::from_str(rules).expect("rules are YAML");
     let rules = raw.iter().map(|raw| raw.check().expect("a rule")).collect();
-    let set = RuleSet::compile(Vec::new(), rules, OutputNames::by_templates(["$VAR"])).expect("a rule set");
-    let names = Names::new("$VAR", table.interner()).expect("a template");
+    let set = RuleSet::compile(Vec::new(), rules, OutputNames::by_templates([template])).expect("a rule set");
+    let names = Names::new(template, table.interner()).expect("a template");
     Settings::new(set, names, limits).with_ha_labels(vec!["__replica__".into()])
 }
 
@@ -532,6 +536,77 @@ fn workloads_of_a_dead_tenant_do_not_eat_the_limit() {
     }
     house.push(&jobs(200, START + 12 * MINUTE));
     assert_eq!(house.emitted("scored_series").len(), 100, "the dead tenant's made room");
+}
+
+/// The times at which score series of the names `name` were ended in `house.out`.
+fn ends(house: &House, name: &str) -> Vec<i64> {
+    let ended =
+        house.out.iter().filter(|score| score.name.value() == name && is_stale_marker(score.sample.value));
+    ended.map(|score| score.sample.timestamp_ms).collect()
+}
+
+#[test]
+fn f11_a_series_that_is_shed_or_evicted_ends_behind_its_last_sample() {
+    let limits = Limits { max_series: 1, idle_after_s: 600, ..Limits::default() };
+    let rules = "[{name: low, match: '{job=\"a\"}'}, {name: high, match: '{job=~\"b|c\"}', priority: 5}]";
+    let mut house = House::with(rules, limits);
+    house.one(START, 1.0);
+    house.push(&[(up("b"), at(START + MINUTE, 1.0))]);
+    assert_eq!(ends(&house, "anomaly_score"), [START + 1], "shed for a more important one");
+    assert!(is_stale_marker(house.out[0].sample.value), "before the newcomer's score");
+    house.push(&[(up("c"), at(START + 20 * MINUTE, 1.0))]);
+    assert_eq!(ends(&house, "anomaly_score"), [START + MINUTE + 1], "idle, and in the way of another");
+}
+
+#[test]
+fn f11_an_idle_series_ends_with_the_next_batch_of_its_tenant_and_replica() {
+    let mut house = House::new(EVERYTHING);
+    let of = |replica, name| labels(&[("__name__", name), ("__replica__", replica)]);
+    house.push(&[(of("r1", "up"), at(START, 1.0))]);
+    let mine = Arc::clone(&house.scope);
+    house.scope = house.pipeline.scopes().get(&ScopeName::Tenant("other".into())).expect("room");
+    house.one(START + 15 * MINUTE, 1.0);
+    house.one(START + 16 * MINUTE, 1.0);
+    assert!(ends(&house, "anomaly_score").is_empty(), "another tenant's");
+    house.scope = mine;
+    house.push(&[(of("r2", "down"), at(START + 17 * MINUTE, 1.0))]);
+    assert!(ends(&house, "anomaly_score").is_empty(), "another replica's");
+    house.push(&[(of("r1", "down"), at(START + 18 * MINUTE, 1.0))]);
+    assert_eq!(ends(&house, "anomaly_score"), [START + 1]);
+    house.push(&[(of("r1", "up"), at(START + 19 * MINUTE, 1.0))]);
+    assert_eq!(
+        (ends(&house, "anomaly_score"), house.emitted("anomaly_score").len()),
+        (vec![], 1),
+        "it is back"
+    );
+}
+
+#[test]
+fn f11_a_reload_ends_what_it_takes_away() {
+    let mut house = House::new("[{match: up, provide_series: [anomaly_score, yhat]}]");
+    let next = house.warm();
+    house.configure("[{match: up}]");
+    house.one(next, 11.0);
+    assert_eq!((ends(&house, "yhat"), ends(&house, "anomaly_score")), (vec![next - MINUTE + 1], vec![]));
+    assert_eq!(house.score() as i64, 0, "what is still asked for goes on");
+    house.configure_as(EVERYTHING, "my_$VAR");
+    house.one(next + MINUTE, 11.0);
+    assert_eq!(ends(&house, "anomaly_score"), [next + 1], "the old name");
+    assert_eq!(house.emitted("my_anomaly_score").len(), 1);
+    house.configure_as("[{match: up, exclude: true}]", "$VAR");
+    house.one(next + 2 * MINUTE, 11.0);
+    assert_eq!(ends(&house, "my_anomaly_score"), [next + MINUTE + 1], "an excluding rule");
+    assert_eq!(house.pipeline.budget().injected, 0);
+}
+
+#[test]
+fn f11_a_series_that_broke_its_detector_ends() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    house.slot.swap(Model { detector: Detector::Broken(Broken::Panics), ..Model::builtin() });
+    house.one(next, 1.0);
+    assert_eq!(ends(&house, "anomaly_score"), [next - MINUTE + 1]);
+    assert_eq!(house.pipeline.budget().injected, 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::scopes::Scope;
 use crate::batch::{Key, Sample};
 use crate::detect;
 use crate::inject::Workload;
+use crate::rules::Outputs;
 use crate::signals::Signal;
 
 /// Everything Sidelong remembers of one scored series, of fixed size but for its labels.
@@ -24,8 +25,8 @@ pub struct Series {
     pub newest: Option<Sample>,
     /// The score that the newest sample was given; a stale marker where that one ended the score series too.
     pub score: Option<f64>,
-    /// Series made of this one that are being sent; they owe a stale marker when they stop.
-    pub emitting: u8,
+    /// What of this one is being sent; it owes a stale marker when it stops.
+    pub emitting: Outputs,
     /// Where it stands in the counts.
     pub standing: Standing,
     /// What of it is judged.
@@ -67,7 +68,7 @@ impl Series {
     /// Whether its score is being sent.
     #[inline]
     pub fn is_emitting(&self) -> bool {
-        self.emitting > 0
+        !self.emitting.is_empty()
     }
 
     /// Whether it takes part in the counts or in what is sent.

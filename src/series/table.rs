@@ -17,6 +17,7 @@ use super::scopes::Scope;
 use super::slot::{Series, Standing};
 use crate::batch::Key;
 use crate::detect;
+use crate::rules::Outputs;
 use crate::signals::Signal;
 
 /// Series a chunk holds.
@@ -182,6 +183,19 @@ impl Table {
         Ok(Some(SlotId(id)))
     }
 
+    /// The series of `scope` with these labels, `__name__` among them, if it is known.
+    pub fn look_up(&self, scope: &Scope, mut labels: Vec<(&str, &str)>) -> Option<SlotId> {
+        labels.sort_unstable();
+        let id = *self.index.get(&scope.canonical_key(labels.into_iter()))?;
+        (id != UNSELECTED).then_some(SlotId(id))
+    }
+
+    /// What `read` makes of the series at `id`, if it is there; its chunk is held meanwhile.
+    pub fn with<T>(&self, id: SlotId, read: impl FnOnce(&mut Series) -> T) -> Option<T> {
+        let mut chunk = self.chunk(id.0 / CHUNK_SERIES).lock();
+        chunk.get_mut((id.0 % CHUNK_SERIES) as usize)?.as_mut().map(read)
+    }
+
     /// Remembers that no rule selects the series called `key`.
     pub fn remember_unselected(&self, key: Key, max_series: usize) {
         let limit = max_series.saturating_mul(UNSELECTED_SHARE);
@@ -208,7 +222,7 @@ impl Table {
             taught: None,
             newest: None,
             score: None,
-            emitting: 0,
+            emitting: Outputs::NONE,
             standing: Standing::Out,
             signal: Signal::Value,
             rule,

@@ -92,8 +92,7 @@ impl Corridor {
         let interner = Interner::default();
         let names = Names::new("$VAR", &interner)?;
         let own = OutputNames::by_templates(["$VAR"]);
-        let settings =
-            Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names.clone(), Limits::default());
+        let settings = Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names, Limits::default());
         let scopes = Scopes::new(1, 0);
         let scope = scopes.get(&ScopeName::Target("synth".into())).ok_or(CorridorError::Scope)?;
         let slot = ModelSlot::new(Model::builtin());
