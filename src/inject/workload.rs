@@ -180,8 +180,16 @@ impl Workloads {
     }
 
     /// Sends the counts of all workloads of `scope` and `replica`, if it is time. One that has no series left
-    /// ends, with a stale marker if it was sent before, and is forgotten.
-    pub fn tell(&self, scope: &Scope, replica: &Replica, telling: Telling<'_>, out: &mut impl Emit) {
+    /// ends, with a stale marker if it was sent before, and is forgotten. `withheld` says of labels that their
+    /// counts are not to be sent.
+    pub fn tell(
+        &self,
+        scope: &Scope,
+        replica: &Replica,
+        telling: Telling<'_>,
+        withheld: impl Fn(Output, &SeriesLabels) -> bool,
+        out: &mut impl Emit,
+    ) {
         let Some(mut group) = self.groups.get_mut(&(scope.id(), replica.clone())) else { return };
         let Telling { names, at_ms, page } = telling;
         if !page && at_ms < group.told_ms.saturating_add(EVERY_MS) {
@@ -192,7 +200,7 @@ impl Workloads {
             let ended = member.workload.is_empty();
             for (output, count) in member.workload.counts() {
                 let value = if ended { stale_marker() } else { count };
-                if !ended || member.told {
+                if (!ended || member.told) && !withheld(output, &member.workload.labels) {
                     out.emit(
                         &member.workload.labels,
                         names.of(output),

@@ -8,7 +8,7 @@ use super::leave::Farewell;
 use super::observe::{Observer, seconds};
 use super::settings::Settings;
 use super::tally::Reason;
-use super::{Pipeline, Visit};
+use super::{Pipeline, Visit, Wiring};
 use crate::batch::SeriesSpan;
 use crate::inject::{Emit, Replica};
 use crate::rules::Outputs;
@@ -126,6 +126,11 @@ impl<'a> Admission<'a> {
             return Ok(Some(known));
         }
         let Some(rule) = self.settings.select(&sorted) else {
+            if self.visit.wiring == Wiring::Gateway
+                && let Some(farewell) = self.pipeline.give_way(self.settings, self.visit.scope, &sorted)
+            {
+                observer.bid(&farewell);
+            }
             table.remember_unselected(span.key, self.settings.limits.max_series);
             return Ok(None);
         };

@@ -2,6 +2,7 @@
 
 mod admit;
 mod budget;
+mod clash;
 mod leave;
 mod observe;
 mod settings;
@@ -35,6 +36,7 @@ pub struct Pipeline {
     sheds: admit::Sheds,
     sweep: leave::Sweep,
     farewells: leave::Farewells,
+    taken: clash::Taken,
     injected: AtomicUsize,
 }
 
@@ -103,6 +105,7 @@ impl Pipeline {
             sheds: admit::Sheds::default(),
             sweep: leave::Sweep::default(),
             farewells: leave::Farewells::default(),
+            taken: clash::Taken::default(),
             injected: AtomicUsize::new(0),
         }
     }
@@ -162,6 +165,7 @@ impl Pipeline {
         settings.follow(&current);
         *current = Arc::new(settings);
         drop(current);
+        self.taken.clear();
         self.series.forget_unselected();
     }
 

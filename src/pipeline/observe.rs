@@ -180,7 +180,8 @@ impl<'a, E: Emit> Observer<'a, E> {
         let newest = visit.batch.samples.iter().map(|sample| sample.timestamp_ms).max();
         let at_ms = newest.filter(|_| !page).map_or(visit.now_ms, |newest| newest.min(visit.now_ms));
         let telling = Telling { names: &self.settings.names, at_ms, page };
-        self.pipeline.workloads.tell(visit.scope, replica, telling, self.out);
+        let taken = |output, labels: &_| self.pipeline.is_taken(visit.scope, labels, [output].into_iter());
+        self.pipeline.workloads.tell(visit.scope, replica, telling, taken, self.out);
     }
 
     /// The series ended: so do the series that were made of it.
@@ -209,11 +210,16 @@ impl<'a, E: Emit> Observer<'a, E> {
         self.pipeline.stand(self.settings, series, standing);
     }
 
-    /// Claims room for the series that are made of this one; `false` if `scores.max_series` are being sent.
+    /// Claims room for the series that are made of this one; `false` if `scores.max_series` are being sent, or if
+    /// the stream has one that is called the same.
     #[cold]
     fn claim(&mut self, series: &mut Series, plan: &Plan) -> bool {
         if !self.teach {
             return false; // what the teaching scrape of this interval did not send is not sent now either
+        }
+        if self.pipeline.is_taken(series.scope(), &series.labels, plan.outputs.iter().map(Output::from)) {
+            self.tally.unscored(Reason::Clash, 1);
+            return false;
         }
         let count = plan.outputs.count();
         let before = self.pipeline.injected.fetch_add(count, Ordering::Relaxed);

@@ -31,6 +31,8 @@ pub enum Reason {
     NotFinite,
     /// Scored, but as many score series are being sent as may be.
     ScoreLimit,
+    /// Scored, but the stream has a series of its own that is called what the score series would be.
+    Clash,
 }
 
 /// What came of one batch.
@@ -51,7 +53,7 @@ pub struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Limit,
         Self::Undecodable,
         Self::TenantLimit,
@@ -65,6 +67,7 @@ impl Reason {
         Self::Duplicate,
         Self::NotFinite,
         Self::ScoreLimit,
+        Self::Clash,
     ];
 
     /// The value of the metric label `reason`.
@@ -83,6 +86,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::NotFinite => "not_finite",
             Self::ScoreLimit => "score_limit",
+            Self::Clash => "clash",
         }
     }
 }

@@ -168,6 +168,47 @@ fn own_output_is_never_scored_again() {
 }
 
 #[test]
+fn a_series_of_the_users_own_keeps_its_name() {
+    let mut house = House::new("[{match: up, provide_series: [anomaly_score, yhat]}]");
+    let next = house.warm();
+    let own = |job: &str| labels(&[("__name__", "anomaly_score"), ("for", "up"), ("job", job)]);
+    let batch = |at_ms| {
+        let scored = [(up("a"), at(at_ms, 500.0)), (up("b"), at(at_ms, 1.0))];
+        [scored.to_vec(), vec![(own("a"), at(at_ms, 7.0)), (own("c"), at(at_ms, 7.0))]].concat()
+    };
+    house.push(&batch(next));
+    assert!(ends(&house, "anomaly_score").is_empty(), "the user's series goes on");
+    assert_eq!(ends(&house, "yhat"), [next + 1], "what is not the user's ends");
+    for minute in 1..3 {
+        let tally = house.push(&batch(next + minute * MINUTE));
+        let sent: Vec<_> = house.out.iter().filter(|score| score.name.value() == "anomaly_score").collect();
+        assert_eq!((sent.len(), sent[0].labels.get("job")), (1, Some("b")));
+        assert_eq!((tally.scored, tally.unscored_for(Reason::Clash)), (2, 1));
+    }
+    house.push(&[(up("c"), at(next, 1.0))]);
+    assert!(house.emitted("anomaly_score").is_empty(), "nor is it taken by one that comes later");
+    assert_eq!(house.pipeline.budget().injected, 2);
+}
+
+#[test]
+fn counts_of_the_users_own_keep_their_names() {
+    let mut house = House::new(EVERYTHING);
+    let own = labels(&[("__name__", "scored_series"), ("job", "a")]);
+    house.push(&[(own, at(START, 7.0)), (up("a"), at(START, 1.0))]);
+    assert!(house.emitted("scored_series").is_empty());
+    assert_eq!(house.emitted("anomalous_series"), [0.0]);
+}
+
+#[test]
+fn loop_back_shows_scores_that_come_back_to_it() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    let back = labels(&[("__name__", "anomaly_score"), ("for", "up"), ("job", "a")]);
+    house.visit(&[(back, at(next, 0.0)), (up("a"), at(next, 1.0))], Wiring::LoopBack, &mut Vec::new());
+    assert_eq!(house.pipeline.newest(&house.scope).len(), 1);
+}
+
+#[test]
 fn warm_up_scores_zero_and_a_jump_behind_it_above_one() {
     let mut house = House::new(EVERYTHING);
     house.one(START, 1.0);

@@ -183,6 +183,11 @@ impl Table {
         Ok(Some(SlotId(id)))
     }
 
+    /// The key of `sorted` labels in `scope`, however a source spells them.
+    pub fn key<'a>(&self, scope: &Scope, sorted: impl Iterator<Item = (&'a str, &'a str)>) -> Key {
+        scope.canonical_key(sorted)
+    }
+
     /// The series of `scope` with these labels, `__name__` among them, if it is known.
     pub fn look_up(&self, scope: &Scope, mut labels: Vec<(&str, &str)>) -> Option<SlotId> {
         labels.sort_unstable();
