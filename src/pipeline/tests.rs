@@ -720,6 +720,111 @@ fn a_full_table_sheds_series_of_a_lower_priority() {
 }
 
 #[test]
+fn of_two_rules_of_one_priority_the_dearer_is_shed_first() {
+    let limits = Limits { max_series: 40, ..Limits::default() };
+    let rules = "[{name: worth, match: '{job=\"worth\"}'}, {name: idle, match: '{job=\"idle\"}'}, \
+                 {name: new, match: '{job=\"new\"}'}]";
+    let mut house = House::with(rules, limits);
+    let of = |job: &str, number: usize| labels(&[("__name__", &format!("m{number}")), ("job", job)]);
+    let both = |at_ms, value| -> Vec<_> {
+        let jobs = ["worth", "idle"].into_iter().flat_map(|job| (0..20).map(move |number| (job, number)));
+        jobs.map(|(job, number)| (of(job, number), at(at_ms, if job == "worth" { value } else { 1.0 })))
+            .collect()
+    };
+    for minute in 0..30 {
+        house.push(&both(START + minute * MINUTE, 10.0 + (minute % 3) as f64));
+    }
+    house.push(&both(START + 30 * MINUTE, 500.0));
+    let held =
+        |house: &House| house.pipeline.budget().rules.into_iter().map(|r| (r.name, (r.series, r.findings)));
+    let held = |house: &House| held(house).collect::<std::collections::HashMap<_, _>>();
+    assert_eq!((held(&house)["worth"], held(&house)["idle"]), ((20, 20), (20, 0)));
+    let newcomer = house.push(&[(of("new", 0), at(START + 31 * MINUTE, 1.0))]);
+    assert_eq!(newcomer.scored, 1, "a rule without series costs nothing yet");
+    assert_eq!((held(&house)["worth"], held(&house)["idle"]), ((20, 20), (19, 0)));
+}
+
+#[test]
+fn score_series_beyond_their_limit_are_scored_counted_and_not_sent() {
+    let limits = Limits { max_injected: 3, ..Limits::default() };
+    let mut house = House::with("[{match: up, provide_series: [anomaly_score, yhat]}]", limits);
+    let tally = house.push(&[(up("a"), at(START, 1.0)), (up("b"), at(START, 1.0))]);
+    assert_eq!((tally.scored, tally.unscored_for(Reason::ScoreLimit)), (2, 1));
+    assert_eq!(house.emitted("anomaly_score").len(), 1);
+    assert_eq!(house.pipeline.budget().injected, 2, "three would be, and are not");
+    let end = (up("a"), at(START + MINUTE, stale_marker()));
+    house.push(&[end, (up("b"), at(START + MINUTE, 1.0))]);
+    assert_eq!(house.emitted("anomaly_score").len(), 2, "one ends and the other begins");
+}
+
+#[test]
+fn a_poisoned_state_loses_only_its_series() {
+    let (mut house, mut sound) = (House::new(EVERYTHING), House::new(EVERYTHING));
+    let both = |minute: i64| {
+        let value = if minute == 35 { 500.0 } else { 10.0 + (minute % 3) as f64 };
+        [(up("a"), at(START + minute * MINUTE, value)), (up("b"), at(START + minute * MINUTE, value))]
+    };
+    for minute in 0..40 {
+        if minute == 30 {
+            house.pipeline.series().for_each(|_, series| {
+                if series.labels.get("job") == Some("a") {
+                    Detector::Seasonal(Default::default()).learn(&mut series.state, START, f64::NAN);
+                }
+            });
+        }
+        assert_eq!(house.push(&both(minute)).scored, sound.push(&both(minute)).scored);
+        let bits = |house: &House, job| -> Vec<u64> {
+            let of_job = |score: &&ScoreSample| score.labels.get("job") == Some(job);
+            let scores =
+                house.out.iter().filter(of_job).filter(|score| score.name.value() == "anomaly_score");
+            scores.map(|score| score.sample.value.to_bits()).collect()
+        };
+        assert_eq!(bits(&house, "b"), bits(&sound, "b"), "minute {minute}");
+        assert!(house.out.iter().all(|score| score.sample.value.is_finite()), "minute {minute}");
+    }
+}
+
+#[test]
+fn the_same_batches_give_the_same_scores_to_the_last_bit() {
+    let play = || {
+        let limits = Limits { max_series: 90, max_injected: 70, idle_after_s: 120, ..Limits::default() };
+        let mut house = House::with(
+            "[{match: '{__name__=~\"m.*_total\"}', emit: {above: 0.1}}, {match: '{job=\"a\"}'}]",
+            limits,
+        );
+        let mut all = Vec::new();
+        for step in 0..200_i64 {
+            // Churn, resets, jumps, repeats and ends, all of them by arithmetic.
+            let series: Vec<_> = (0..40_i64)
+                .map(|number| {
+                    let name = format!("m{}{}", number + step / 20 * 7, ["", "_total"][number as usize % 2]);
+                    let value = match (step * 31 + number * 17) % 97 {
+                        0 => stale_marker(),
+                        1 => 1e6,
+                        rest => (rest + number) as f64 / 7.0,
+                    };
+                    (
+                        labels(&[("__name__", &name), ("job", "a")]),
+                        at(START + (step - i64::from(step % 5 == 4)) * 20_000, value),
+                    )
+                })
+                .chain([(up("a"), at(START + step * 20_000, step as f64))])
+                .collect();
+            let tally = house.push(&series);
+            let sent = house.out.drain(..).map(|s| {
+                let labels: Vec<_> = s.labels.scored().map(|(n, v)| format!("{n}={v}")).collect();
+                (s.name.value(), labels, s.sample.timestamp_ms, s.sample.value.to_bits())
+            });
+            all.push((tally, sent.collect::<Vec<_>>()));
+        }
+        all
+    };
+    let first = play();
+    assert!(first.iter().map(|(_, sent)| sent.len()).sum::<usize>() > 1_000);
+    assert!(first == play());
+}
+
+#[test]
 fn a_tenant_has_a_limit_of_its_own() {
     let limits = Limits { max_series_per_scope: 1, ..Limits::default() };
     let mut house = House::with(EVERYTHING, limits);
