@@ -227,7 +227,8 @@ fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateEr
         idle_after_s,
         max_future_ms: i64::try_from(config.limits.max_future.as_millis()).unwrap_or(i64::MAX),
     };
-    Ok(Settings::new((*config.rules).clone(), names, limits))
+    let settings = Settings::new((*config.rules).clone(), names, limits);
+    Ok(settings.with_ha_labels(config.scores.ha_labels.clone()))
 }
 
 /// Milliseconds since the epoch.

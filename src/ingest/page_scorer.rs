@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::Scorers;
 use super::remote_write::PushMetrics;
 use super::scrape::{PageScorer, ScoreFuture, ScrapedPage};
-use crate::inject::ScoreSample;
-use crate::pipeline::{Pipeline, Reason, Visit};
+use crate::inject::{PageScores, ScoreSample};
+use crate::pipeline::{Pipeline, Reason, Visit, Wiring};
 use crate::series::{Scope, ScopeName, Spelling};
 
 /// Scores pages in the same corridor, on the same threads as pushed samples.
@@ -44,12 +44,12 @@ impl PipelineScorer {
                 batch: page.page.batch(),
                 labels: &**page.page,
                 now_ms: page.scraped_at_ms,
-                teach: page.teach,
+                wiring: Wiring::Page { teach: page.teach },
             };
-            let mut out = Vec::new();
+            let mut out = PageScores::default();
             metrics.add(&pipeline.score(&visit, &mut out));
             // Where the door has stopped waiting, the page has gone out without its scores.
-            drop(answer.send(out));
+            drop(answer.send(out.into_scores()));
         };
         self.scorers.submit(&scope, bytes, work).await.map_err(|_| Reason::Overload)?;
         Ok(scores)

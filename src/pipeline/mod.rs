@@ -2,6 +2,8 @@
 
 mod admit;
 mod budget;
+mod clash;
+mod leave;
 mod observe;
 mod settings;
 mod tally;
@@ -33,7 +35,25 @@ pub struct Pipeline {
     workloads: Workloads,
     settings: RwLock<Arc<Settings>>,
     sheds: admit::Sheds,
+    sweep: leave::Sweep,
+    farewells: leave::Farewells,
+    taken: clash::Taken,
     injected: AtomicUsize,
+}
+
+/// By which way a batch came, and where its scores go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// A write request: its scores follow it downstream.
+    Gateway,
+    /// A write request: its scores are read at `/scores`.
+    LoopBack,
+    /// A page, with all that its target has to say: its scores stand at its end.
+    Page {
+        /// Whether its samples teach. A page that is scraped again within its interval does not: it is
+        /// scored against the state before the interval.
+        teach: bool,
+    },
 }
 
 /// A batch on its way through the corridor.
@@ -47,9 +67,22 @@ pub struct Visit<'a> {
     pub labels: &'a dyn LabelSource,
     /// The arrival clock, in milliseconds since the epoch.
     pub now_ms: i64,
-    /// Whether the samples teach. A page that is scraped again within its interval does not: it is
-    /// scored against the state before the interval.
-    pub teach: bool,
+    /// Its way.
+    pub wiring: Wiring,
+}
+
+// === impl Wiring ===
+
+impl Wiring {
+    /// Whether the samples teach.
+    pub fn teaches(self) -> bool {
+        self != Self::Page { teach: false }
+    }
+
+    /// Whether a series that is not there has ended.
+    fn is_whole(self) -> bool {
+        self == Self::Page { teach: true }
+    }
 }
 
 // === impl Pipeline ===
@@ -71,6 +104,9 @@ impl Pipeline {
             workloads,
             settings,
             sheds: admit::Sheds::default(),
+            sweep: leave::Sweep::default(),
+            farewells: leave::Farewells::default(),
+            taken: clash::Taken::default(),
             injected: AtomicUsize::new(0),
         }
     }
@@ -83,8 +119,11 @@ impl Pipeline {
         if self.scopes.take_left_series() {
             self.evict_left_series(&settings);
         }
-        let mut admission = Admission::new(self, &settings, visit);
-        let mut observer = Observer::new(&model.detector, &settings, &self.injected, visit, out);
+        let replica = settings.replica_of_batch(visit);
+        let mut observer = Observer::new(self, &model.detector, &settings, visit, out);
+        self.bid_farewells(visit.scope, &replica, &mut observer);
+        let mut cursor = visit.scope.take_cursor();
+        let mut admission = Admission::new(self, &settings, visit, &replica, &cursor);
         let mut next = 0;
         while next < visit.batch.series.len() {
             let walked =
@@ -92,11 +131,18 @@ impl Pipeline {
             if walked.is_err() {
                 // A detector that panics loses the series it broke on, not the batch.
                 observer.tally.unscored(Reason::Panic, 1);
-                admission.bury();
+                admission.bury(&mut observer);
                 next += 1;
             }
         }
-        admission.end();
+        let last = std::mem::replace(&mut cursor, admission.into_cursor());
+        match visit.wiring.is_whole() {
+            true => self.retire_absent(&settings, visit, &cursor.chunks_with(&last)),
+            false => cursor.keep_trail(last),
+        }
+        visit.scope.put_cursor(cursor);
+        observer.tell_workloads(visit, &replica);
+        self.sweep(&settings, observe::seconds(visit.now_ms));
         observer.tally
     }
 
@@ -116,7 +162,7 @@ impl Pipeline {
             if series.scope().id() != scope.id() || series.generation != settings.generation {
                 return;
             }
-            observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
+            observe::repeat(self, &model.detector, &settings, series, &mut scores);
             // Counted whatever is sent of it, but for one that has ended.
             if let Some(workload) = series.workload.as_ref().filter(|_| series.score.is_some()) {
                 workloads.entry(Arc::as_ptr(workload)).or_insert_with(|| Arc::clone(workload));
@@ -135,9 +181,10 @@ impl Pipeline {
     /// they fall under is decided anew when they are next seen.
     pub fn configure(&self, mut settings: Settings) {
         let mut current = self.settings.write();
-        settings.generation = current.generation.wrapping_add(1);
+        settings.follow(&current);
         *current = Arc::new(settings);
         drop(current);
+        self.taken.clear();
         self.series.forget_unselected();
     }
 
@@ -172,7 +219,7 @@ fn run(
 ) {
     while let Some(span) = visit.batch.series.get(*next) {
         let samples = visit.batch.samples_of(span);
-        match admission.admit(span) {
+        match admission.admit(span, observer) {
             Ok(Some(series)) => samples.iter().for_each(|sample| observer.observe(series, *sample)),
             Ok(None) => observer.tally.unselected += samples.len() as u64,
             Err(reason) => observer.tally.unscored(reason, samples.len() as u64),

@@ -33,6 +33,8 @@ pub enum Reason {
     NotFinite,
     /// Scored, but as many score series are being sent as may be.
     ScoreLimit,
+    /// Scored, but the stream has a series of its own that is called what the score series would be.
+    Clash,
 }
 
 /// What came of one batch.
@@ -53,7 +55,7 @@ pub struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Limit,
         Self::Undecodable,
         Self::TenantLimit,
@@ -68,6 +70,7 @@ impl Reason {
         Self::Duplicate,
         Self::NotFinite,
         Self::ScoreLimit,
+        Self::Clash,
     ];
 
     /// The value of the metric label `reason`.
@@ -87,6 +90,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::NotFinite => "not_finite",
             Self::ScoreLimit => "score_limit",
+            Self::Clash => "clash",
         }
     }
 }

@@ -7,5 +7,5 @@ mod slot;
 mod table;
 
 pub use scopes::{Scope, ScopeLimits, ScopeName, Scopes, Spelling};
-pub use slot::Series;
-pub use table::{Found, MAX_SERIES, Newcomer, Refused, SlotId, Table, Walk};
+pub use slot::{Series, Standing};
+pub use table::{Cursor, Found, MAX_SERIES, Newcomer, Refused, SlotId, Table, Walk};

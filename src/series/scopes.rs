@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 
+use super::table::Cursor;
 use crate::batch::Key;
 
 /// Where series come from. Equal labels in two scopes are two series.
@@ -17,7 +19,7 @@ pub struct Scope {
     /// When it was last met, in seconds since the epoch, by the arrival clock.
     seen_s: AtomicU32,
     /// Where in the table its last batch ended.
-    pub(super) cursor: AtomicU32,
+    cursor: Mutex<Cursor>,
     /// It has made room for another scope, and its series are to leave the table.
     gone: AtomicBool,
 }
@@ -81,6 +83,16 @@ impl Scope {
     /// two spellings are unrelated.
     pub fn seed(&self, spelling: Spelling) -> u64 {
         self.seed ^ (spelling as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    /// Where the last batch left off; it belongs to the batch that takes it until it is put back.
+    pub(crate) fn take_cursor(&self) -> Cursor {
+        std::mem::take(&mut *self.cursor.lock())
+    }
+
+    /// Where the next batch begins its search.
+    pub(crate) fn put_cursor(&self, cursor: Cursor) {
+        *self.cursor.lock() = cursor;
     }
 
     /// Series of this scope in the table.
@@ -175,7 +187,7 @@ impl Scopes {
                 seed,
                 series: AtomicUsize::new(0),
                 seen_s: AtomicU32::new(now_s),
-                cursor: AtomicU32::new(0),
+                cursor: Mutex::default(),
                 gone: AtomicBool::new(false),
             })
         });

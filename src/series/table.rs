@@ -14,9 +14,10 @@ use parking_lot::{Mutex, MutexGuard};
 use super::hash::KeyHasher;
 use super::labels::{Interner, SeriesLabels};
 use super::scopes::Scope;
-use super::slot::Series;
+use super::slot::{Series, Standing};
 use crate::batch::Key;
 use crate::detect;
+use crate::rules::Outputs;
 use crate::signals::Signal;
 
 /// Series a chunk holds.
@@ -31,6 +32,14 @@ const UNSELECTED_SHARE: usize = 4;
 /// Where a series lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotId(u32);
+
+/// A batch's place in the table: where its next series probably is.
+#[derive(Clone, Debug, Default)]
+pub struct Cursor {
+    next: u32,
+    /// Chunks that the series of the last whole page lie in, in order.
+    chunks: Vec<u32>,
+}
 
 /// What the index knows of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +102,8 @@ pub struct Walk<'t> {
     table: &'t Table,
     held: Option<(u32, MutexGuard<'t, Vec<Option<Series>>>)>,
     next: u32,
+    /// Chunks that were held, if they are asked for.
+    trail: Option<Vec<u32>>,
 }
 
 // === impl Table ===
@@ -143,9 +154,9 @@ impl Table {
         &self.interner
     }
 
-    /// Starts a pass where the last batch of `scope` ended: its next series is probably there.
-    pub fn walk(&self, scope: &Scope) -> Walk<'_> {
-        Walk { table: self, held: None, next: scope.cursor.load(Ordering::Relaxed) }
+    /// Starts a pass where `cursor` left off.
+    pub fn walk(&self, cursor: &Cursor) -> Walk<'_> {
+        Walk { table: self, held: None, next: cursor.next, trail: None }
     }
 
     /// Finds the series of `newcomer` under another spelling of its labels, and learns that spelling.
@@ -170,6 +181,24 @@ impl Table {
         }
         self.index.insert(newcomer.key, id);
         Ok(Some(SlotId(id)))
+    }
+
+    /// The key of `sorted` labels in `scope`, however a source spells them.
+    pub fn key<'a>(&self, scope: &Scope, sorted: impl Iterator<Item = (&'a str, &'a str)>) -> Key {
+        scope.canonical_key(sorted)
+    }
+
+    /// The series of `scope` with these labels, `__name__` among them, if it is known.
+    pub fn look_up(&self, scope: &Scope, mut labels: Vec<(&str, &str)>) -> Option<SlotId> {
+        labels.sort_unstable();
+        let id = *self.index.get(&scope.canonical_key(labels.into_iter()))?;
+        (id != UNSELECTED).then_some(SlotId(id))
+    }
+
+    /// What `read` makes of the series at `id`, if it is there; its chunk is held meanwhile.
+    pub fn with<T>(&self, id: SlotId, read: impl FnOnce(&mut Series) -> T) -> Option<T> {
+        let mut chunk = self.chunk(id.0 / CHUNK_SERIES).lock();
+        chunk.get_mut((id.0 % CHUNK_SERIES) as usize)?.as_mut().map(read)
     }
 
     /// Remembers that no rule selects the series called `key`.
@@ -198,8 +227,8 @@ impl Table {
             taught: None,
             newest: None,
             score: None,
-            emitting: 0,
-            anomalous: false,
+            emitting: Outputs::NONE,
+            standing: Standing::Out,
             signal: Signal::Value,
             rule,
             generation,
@@ -248,15 +277,22 @@ impl Table {
 
     /// Calls `each` for every series, one chunk locked at a time.
     pub fn for_each(&self, mut each: impl FnMut(SlotId, &mut Series)) {
-        let used = self.places.lock().next;
-        for number in 0..used.div_ceil(CHUNK_SERIES) {
-            let mut chunk = self.chunk(number).lock();
-            for (at, place) in chunk.iter_mut().enumerate() {
-                if let Some(series) = place {
-                    each(SlotId(number * CHUNK_SERIES + at as u32), series);
-                }
+        (0..self.chunks()).for_each(|number| self.for_chunk(number, &mut each));
+    }
+
+    /// Calls `each` for every series of one chunk.
+    pub fn for_chunk(&self, number: u32, mut each: impl FnMut(SlotId, &mut Series)) {
+        let mut chunk = self.chunk(number).lock();
+        for (at, place) in chunk.iter_mut().enumerate() {
+            if let Some(series) = place {
+                each(SlotId(number * CHUNK_SERIES + at as u32), series);
             }
         }
+    }
+
+    /// Chunks that were ever used; they are numbered from 0.
+    pub fn chunks(&self) -> u32 {
+        self.places.lock().next.div_ceil(CHUNK_SERIES)
     }
 
     fn chunk(&self, number: u32) -> &Chunk {
@@ -269,6 +305,23 @@ fn same_labels(known: &SeriesLabels, sorted: &[(&str, &str)]) -> bool {
     let mut known: Vec<_> = known.scored().collect();
     known.sort_unstable();
     known == sorted
+}
+
+// === impl Cursor ===
+
+impl Cursor {
+    /// The chunks that the last whole page and the one before lie in, `self` being the cursor behind the last.
+    pub fn chunks_with(&self, before: &Self) -> Vec<u32> {
+        let mut both = [self.chunks.as_slice(), &before.chunks].concat();
+        both.sort_unstable();
+        both.dedup();
+        both
+    }
+
+    /// Keeps the trail of `before`, since this batch was no whole page.
+    pub fn keep_trail(&mut self, before: Self) {
+        self.chunks = before.chunks;
+    }
 }
 
 // === impl Places ===
@@ -312,6 +365,9 @@ impl<'t> Walk<'t> {
             self.held = None;
             let chunk = self.table.chunks.get(number as usize)?.get()?;
             self.held = Some((number, chunk.lock()));
+            if let Some(trail) = &mut self.trail {
+                trail.push(number);
+            }
         }
         let (_, chunk) = self.held.as_mut()?;
         chunk.get_mut((id % CHUNK_SERIES) as usize)
@@ -349,8 +405,16 @@ impl<'t> Walk<'t> {
         self.next = id.0 + 1;
     }
 
-    /// Ends the pass; the next batch of `scope` begins its search here.
-    pub fn end(self, scope: &Scope) {
-        scope.cursor.store(self.next, Ordering::Relaxed);
+    /// Keeps in mind from now on which chunks the walk leads through.
+    pub fn leave_trail(&mut self) {
+        self.trail = Some(Vec::new());
+    }
+
+    /// Where the next batch of the same sender begins its search, and the walk's trail.
+    pub fn into_cursor(self) -> Cursor {
+        let mut chunks = self.trail.unwrap_or_default();
+        chunks.sort_unstable();
+        chunks.dedup();
+        Cursor { next: self.next, chunks }
     }
 }

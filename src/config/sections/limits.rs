@@ -43,8 +43,8 @@ pub struct Limits {
     pub max_scorer_backlog: ByteSize,
     /// How long an answer is held back at the most where the scorers are behind by `max_scorer_backlog`.
     pub scorer_patience: PromDuration,
-    /// After this time without a sample a series may be forgotten in favour of a new one; so may a tenant or
-    /// a target, with all that was learned of its series.
+    /// After this time without a sample a series' scores end, it is not counted any more, and it may be forgotten
+    /// in favour of a new one; so may a tenant or a target, with all that was learned of its series.
     pub series_idle_timeout: PromDuration,
     /// How far ahead of now a sample may be to be scored. One further ahead passes through unscored.
     pub max_future: PromDuration,

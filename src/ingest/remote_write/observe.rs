@@ -12,7 +12,7 @@ use crate::forward::Version;
 use crate::forward::scores::{LaneKey, Outbox, ScoreForwarder};
 use crate::ingest::{Desk, Scorers};
 use crate::inject::Emit;
-use crate::pipeline::{Pipeline, Reason, Tally, Visit};
+use crate::pipeline::{Pipeline, Reason, Tally, Visit, Wiring};
 use crate::series::{Scope, ScopeName, Spelling};
 use crate::wire::compression::{Cap, decompress_snappy};
 use crate::wire::remote_write::{Tape, v1, v2};
@@ -145,7 +145,8 @@ impl Shared {
             Version::V1 => &v1::Labels { raw: &desk.raw },
             Version::V2 => &v2::Labels { raw: &desk.raw, symbols: &desk.symbols },
         };
-        let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), teach: true };
+        let wiring = if self.forwarder.is_some() { Wiring::Gateway } else { Wiring::LoopBack };
+        let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), wiring };
         match &self.forwarder {
             None => self.pipeline.score(&visit, &mut Unsent),
             Some(forwarder) => self.send(forwarder, accepted, &visit, &mut desk.tape),

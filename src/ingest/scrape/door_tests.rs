@@ -430,11 +430,11 @@ async fn p28_only_the_first_scrape_of_an_interval_teaches() {
     let house = House::before(&upstream, "").await;
     let first = house.get("/scrape/t", "").await;
     let second = house.get("/scrape/t", "").await;
-    house.get("/scrape/t?collect[]=cpu", "").await;
     assert_eq!(first.body, second.body);
+    house.get("/scrape/t?", "").await;
     let seen = house.scorer.seen.lock().clone();
-    let scope = "t".to_owned();
-    assert_eq!(seen, [(scope.clone(), 2, true), (scope.clone(), 2, false), (scope, 2, true)]);
+    let taught = |teach| ("t".to_owned(), 2, teach);
+    assert_eq!(seen, [taught(true), taught(false), taught(false)]);
     let door = house.door.reconfigured(&serde_saphyr::from_str(&named(&upstream, "")).expect("valid"));
     let request = Request::get("/scrape/t").body(()).expect("a request");
     let answer = door.expect("a door").handle(request).await;
@@ -443,12 +443,30 @@ async fn p28_only_the_first_scrape_of_an_interval_teaches() {
 }
 
 #[tokio::test]
+async fn p28_a_page_that_a_query_chose_teaches_series_of_its_own() {
+    let upstream = Upstream::page("text/plain", "", PAGE.as_bytes()).await;
+    let house = House::before(&upstream, "").await;
+    for query in ["", "?collect[]=cpu", "?x=1", "?collect[]=cpu"] {
+        house.get(&format!("/scrape/t{query}"), "").await;
+    }
+    let seen = house.scorer.seen.lock().clone();
+    let lessons: Vec<_> = seen.iter().map(|(scope, _, teach)| (scope.as_str(), *teach)).collect();
+    assert_eq!(
+        lessons,
+        [("t", true), ("t?collect[]=cpu", true), ("t?x=1", true), ("t?collect[]=cpu", false)]
+    );
+    let mut taught: Vec<_> = lessons.iter().filter(|(_, teach)| *teach).map(|(scope, _)| scope).collect();
+    taught.dedup();
+    assert_eq!(taught.len(), 3, "no scope was taught twice");
+}
+
+#[tokio::test]
 async fn a_failed_page_takes_no_lesson() {
     let cut = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 50\r\n\r\nup 1\n";
     let upstream = Upstream::start(Answer::Close(cut.to_vec())).await;
     let house = House::before(&upstream, "").await;
     assert!(!house.get("/scrape/t", "").await.is_up());
-    assert!(house.door.shared.kept.lessons.take("t?", Duration::from_secs(60), Instant::now()));
+    assert!(house.door.shared.kept.lessons.take("t", Duration::from_secs(60), Instant::now()));
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use super::board::Expected;
 use crate::batch::Sample;
 use crate::inject::{Names, Output, ScoreSample, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
-use crate::pipeline::{Limits, Pipeline, Settings, Visit};
+use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
 use crate::rules::config::RawOutput;
 use crate::rules::preset::PresetError;
 use crate::rules::{OutputNames, Preset, Rule, RuleError, RuleSet, RuleSetError};
@@ -91,8 +91,7 @@ impl Corridor {
         let interner = Interner::default();
         let names = Names::new("$VAR", &interner)?;
         let own = OutputNames::by_templates(["$VAR"]);
-        let settings =
-            Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names.clone(), Limits::default());
+        let settings = Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names.clone(), Limits::default());
         let slot = ModelSlot::new(Model::builtin());
         let workloads = Workloads::new(Vec::new(), 0);
         let pipeline =
@@ -125,7 +124,8 @@ impl Corridor {
             return Err(CorridorError::Series { parsed: batch.series.len(), rendered });
         }
         self.scores.clear();
-        let visit = Visit { scope: &self.scope, batch, labels: &self.page, now_ms: at_ms, teach: true };
+        let wiring = Wiring::Page { teach: true };
+        let visit = Visit { scope: &self.scope, batch, labels: &self.page, now_ms: at_ms, wiring };
         self.pipeline.score(&visit, &mut self.scores);
         let samples = batch.series.iter().filter_map(|span| batch.samples_of(span).last().copied());
         Ok(Scores {

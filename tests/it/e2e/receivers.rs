@@ -95,7 +95,13 @@ async fn a_score_request_holds_one_replica_of_a_pair() {
     let start = start_time();
     for n in 0..CALM {
         for replica in ["r1", "r2"] {
-            let labels = [("__name__", "level"), ("__replica__", replica), ("cluster", "c")];
+            let labels = [
+                ("__name__", "level"),
+                ("__replica__", replica),
+                ("cluster", "c"),
+                ("job", "it"),
+                ("namespace", "n"),
+            ];
             let headers = HEADERS_V1;
             let body = body_v1(vec![series(&labels, &[(start + n * 1_000, calm(n))])]);
             let answer = http::post(&sidelong.url("/api/v1/write"), headers, body).await.unwrap();
@@ -109,11 +115,24 @@ async fn a_score_request_holds_one_replica_of_a_pair() {
         })
         .await;
     for request in scores(&downstream.requests()) {
-        let mut replicas: Vec<_> =
-            request.points().iter().filter_map(|p| p.labels.get("__replica__").cloned()).collect();
+        // Whichever series is the first, it says whose all are: counts by workload too.
+        let mut replicas: Vec<_> = request
+            .points()
+            .iter()
+            .map(|p| (p.labels.get("__replica__").cloned(), p.labels.get("cluster").cloned()))
+            .collect();
         replicas.dedup();
-        assert!(replicas.len() <= 1, "{replicas:?} in one request");
+        assert!(replicas.len() == 1 && replicas[0].0.is_some(), "{replicas:?} in one request");
+        assert_eq!(replicas[0].1.as_deref(), Some("c"));
     }
+    let counts = |requests: &[Recorded]| -> Vec<(String, i64)> {
+        let points = scores(requests).into_iter().flat_map(Recorded::points).collect::<Vec<_>>();
+        let counts = points.into_iter().filter(|p| p.labels["__name__"] == "scored_series");
+        counts.map(|p| (p.labels["__replica__"].clone(), f64::from_bits(p.bits) as i64)).collect()
+    };
+    let counts = counts(&downstream.requests());
+    assert!(counts.contains(&("r1".to_owned(), 1)), "{counts:?}");
+    assert!(counts.iter().all(|(_, series)| *series == 1), "each counts its own: {counts:?}");
 }
 
 fn replica_of_first(request: &Recorded) -> &'static str {
