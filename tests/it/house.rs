@@ -150,7 +150,7 @@ fn nothing_refers_outside_the_clone() {
 /// The names of all packages of a build.
 fn packages(features: &[&str]) -> Vec<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges=normal", "--prefix=none", "--format={p}", "--package=sidelong"])
+        .args(["tree", "--locked", "--edges=normal", "--prefix=none", "--format={p}", "--package=sidelong"])
         .args(features)
         .output()
         .unwrap();
