@@ -165,4 +165,6 @@ fn run(
 }
 
 #[cfg(test)]
+mod swap_tests;
+#[cfg(test)]
 mod tests;
