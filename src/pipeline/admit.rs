@@ -106,7 +106,7 @@ impl<'a> Admission<'a> {
             return Ok(Some(known));
         }
         let Some(rule) = self.settings.select(&sorted) else {
-            table.remember_unselected(span.key, self.settings.limits.max_series);
+            self.remember_unselected(span);
             return Ok(None);
         };
         // A page that must not teach must not make series either.
@@ -153,8 +153,13 @@ impl<'a> Admission<'a> {
         }
         self.walk.release();
         self.pipeline.evict(settings, id);
-        self.pipeline.series.remember_unselected(span.key, settings.limits.max_series);
+        self.remember_unselected(span);
         false
+    }
+
+    fn remember_unselected(&self, span: &SeriesSpan) {
+        let (settings, table) = (self.settings, &self.pipeline.series);
+        table.remember_unselected(span.key, settings.limits.max_series, settings.generation);
     }
 }
 

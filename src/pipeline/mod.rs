@@ -118,10 +118,11 @@ impl Pipeline {
     /// they fall under is decided anew when they are next seen.
     pub fn configure(&self, mut settings: Settings) {
         let mut current = self.settings.write();
-        settings.generation = current.generation.wrapping_add(1);
+        let generation = current.generation.wrapping_add(1);
+        settings.generation = generation;
         *current = Arc::new(settings);
         drop(current);
-        self.series.forget_unselected();
+        self.series.rules_changed(generation);
     }
 
     /// The series that are being scored.

@@ -1,5 +1,6 @@
 //! One batch, one model, one set of rules: both are replaced without a pause while batches walk the corridor (F-28).
 
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -234,4 +235,20 @@ fn rules_replaced_between_two_series_of_a_batch_are_for_the_next_batch() {
     sender.push_into(&mut out, &|| house.configure(1));
     assert_eq!(sender.in_common(&out).0, "a", "all are newcomers, before each of which the rules changed");
     assert_eq!(sender.push().0, "b");
+}
+
+/// A batch that began under the old rules must not leave their verdict behind for the new ones.
+#[test]
+fn what_the_old_rules_left_unselected_in_a_late_batch_is_asked_again() {
+    let house = House::new("[{match: something_else}]");
+    let mut sender = Sender::new(&house, "", SERIES);
+    let replaced = Cell::new(false);
+    let replace_once = || {
+        if !replaced.replace(true) {
+            house.configure(0);
+        }
+    };
+    let late = sender.push_into(&mut Vec::new(), &replace_once);
+    assert_eq!((late.unselected, late.scored), (u64::from(SERIES), 0), "it is under the old rules");
+    assert_eq!(sender.push().0, "a");
 }

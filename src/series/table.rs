@@ -79,7 +79,8 @@ pub struct Table {
     index: DashMap<Key, u32, KeyHasher>,
     chunks: Box<[OnceLock<Box<Chunk>>]>,
     interner: Interner,
-    /// Serialises inserts and evictions; never taken while a chunk is held.
+    /// Serialises inserts, evictions and what is remembered under which rules; never taken while a chunk is
+    /// held.
     places: Mutex<Places>,
     live: AtomicUsize,
     unselected: AtomicUsize,
@@ -91,6 +92,8 @@ type Chunk = Mutex<Vec<Option<Series>>>;
 struct Places {
     free: Vec<u32>,
     next: u32,
+    /// Of the rules in force.
+    generation: u16,
 }
 
 /// One pass over the table with a batch in hand.
@@ -178,8 +181,13 @@ impl Table {
         Ok(Some(SlotId(id)))
     }
 
-    /// Remembers that no rule selects the series called `key`.
-    pub fn remember_unselected(&self, key: Key, max_series: usize) {
+    /// Remembers that no rule of `generation` selects the series called `key`, unless other rules are in force
+    /// by now: a batch that began before they were says nothing for them.
+    pub fn remember_unselected(&self, key: Key, max_series: usize, generation: u16) {
+        let places = self.places.lock();
+        if places.generation != generation {
+            return;
+        }
         let limit = max_series.saturating_mul(UNSELECTED_SHARE);
         if self.unselected.load(Ordering::Relaxed) >= limit {
             self.forget_unselected();
@@ -189,8 +197,13 @@ impl Table {
         }
     }
 
-    /// Forgets which series no rule selects: other rules may.
-    pub fn forget_unselected(&self) {
+    /// Rules of `generation` are in force: what those before them did not select is forgotten.
+    pub fn rules_changed(&self, generation: u16) {
+        self.places.lock().generation = generation;
+        self.forget_unselected();
+    }
+
+    fn forget_unselected(&self) {
         self.index.retain(|_, id| *id != UNSELECTED);
         self.unselected.store(0, Ordering::Relaxed);
     }
