@@ -158,6 +158,9 @@ async fn f12_a_body_with_any_bit_flipped_is_forwarded_as_it_is_or_refused() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         forwarded_or_refused(&sidelong, &downstream, flipped.into()).await;
     }
+    // Among so many there were some whose bytes Sidelong itself compares.
+    assert!(sidelong.metric("sidelong_batches_hashed_total", "").await > 0.0);
+    assert_eq!(sidelong.metric("sidelong_batches_altered_total", "").await, 0.0);
 }
 
 /// Scores would mix with the requests that are counted; decoding happens all the same.
