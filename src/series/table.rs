@@ -373,3 +373,7 @@ impl<'t> Walk<'t> {
         Cursor { next: self.next }
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;
