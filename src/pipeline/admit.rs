@@ -131,7 +131,7 @@ impl<'a> Admission<'a> {
             {
                 observer.bid(&farewell);
             }
-            table.remember_unselected(span.key, self.settings.limits.max_series);
+            self.remember_unselected(span);
             return Ok(None);
         };
         // A page that must not teach must not make series either.
@@ -182,8 +182,13 @@ impl<'a> Admission<'a> {
         if let Some((_, farewell)) = self.pipeline.evict(settings, id) {
             observer.bid(&farewell);
         }
-        self.pipeline.series.remember_unselected(span.key, settings.limits.max_series);
+        self.remember_unselected(span);
         false
+    }
+
+    fn remember_unselected(&self, span: &SeriesSpan) {
+        let (settings, table) = (self.settings, &self.pipeline.series);
+        table.remember_unselected(span.key, settings.limits.max_series, settings.generation);
     }
 }
 

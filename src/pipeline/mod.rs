@@ -182,10 +182,11 @@ impl Pipeline {
     pub fn configure(&self, mut settings: Settings) {
         let mut current = self.settings.write();
         settings.follow(&current);
+        let generation = settings.generation;
         *current = Arc::new(settings);
         drop(current);
         self.taken.clear();
-        self.series.forget_unselected();
+        self.series.rules_changed(generation);
     }
 
     /// The series that are being scored.
@@ -228,5 +229,7 @@ fn run(
     }
 }
 
+#[cfg(test)]
+mod swap_tests;
 #[cfg(test)]
 mod tests;

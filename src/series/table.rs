@@ -82,7 +82,8 @@ pub struct Table {
     index: DashMap<Key, u32, KeyHasher>,
     chunks: Box<[OnceLock<Box<Chunk>>]>,
     interner: Interner,
-    /// Serialises inserts and evictions; never taken while a chunk is held.
+    /// Serialises inserts, evictions and what is remembered under which rules; never taken while a chunk is
+    /// held.
     places: Mutex<Places>,
     live: AtomicUsize,
     unselected: AtomicUsize,
@@ -94,6 +95,8 @@ type Chunk = Mutex<Vec<Option<Series>>>;
 struct Places {
     free: Vec<u32>,
     next: u32,
+    /// Of the rules in force.
+    generation: u16,
 }
 
 /// One pass over the table with a batch in hand.
@@ -201,8 +204,13 @@ impl Table {
         chunk.get_mut((id.0 % CHUNK_SERIES) as usize)?.as_mut().map(read)
     }
 
-    /// Remembers that no rule selects the series called `key`.
-    pub fn remember_unselected(&self, key: Key, max_series: usize) {
+    /// Remembers that no rule of `generation` selects the series called `key`, unless other rules are in force
+    /// by now: a batch that began before they were says nothing for them.
+    pub fn remember_unselected(&self, key: Key, max_series: usize, generation: u16) {
+        let places = self.places.lock();
+        if places.generation != generation {
+            return;
+        }
         let limit = max_series.saturating_mul(UNSELECTED_SHARE);
         if self.unselected.load(Ordering::Relaxed) >= limit {
             self.forget_unselected();
@@ -212,8 +220,13 @@ impl Table {
         }
     }
 
-    /// Forgets which series no rule selects: other rules may.
-    pub fn forget_unselected(&self) {
+    /// Rules of `generation` are in force: what those before them did not select is forgotten.
+    pub fn rules_changed(&self, generation: u16) {
+        self.places.lock().generation = generation;
+        self.forget_unselected();
+    }
+
+    fn forget_unselected(&self) {
         self.index.retain(|_, id| *id != UNSELECTED);
         self.unselected.store(0, Ordering::Relaxed);
     }
@@ -418,3 +431,7 @@ impl<'t> Walk<'t> {
         Cursor { next: self.next, chunks }
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ fn churn(from: usize, count: usize) -> bytes::Bytes {
     body_v1((from..from + count).map(one).collect())
 }
 
-fn peak_mib(sidelong: &Sidelong) -> usize {
+pub(super) fn peak_mib(sidelong: &Sidelong) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", sidelong.process.id())).unwrap();
     let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
