@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use super::{Limits, Pipeline, Settings, Tally, Visit, Wiring};
-use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
+use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan, is_stale_marker};
 use crate::detect::{Detector, Seasonal};
 use crate::inject::{Emit, Names, ScoreSample, Workloads};
 use crate::model::{Model, ModelSlot};
@@ -131,7 +131,11 @@ impl<'a> Sender<'a> {
     /// The first word of all names, and the score of all series. Panics if they have not one in common.
     fn in_common(&self, emitted: &[ScoreSample]) -> (String, f64) {
         let (scores, counts): (Vec<_>, Vec<_>) =
-            emitted.iter().partition(|sample| sample.name.value().ends_with("anomaly_score"));
+            // What ends here was begun under other names, or by a clock that stood still meanwhile.
+            emitted
+                .iter()
+                .filter(|sample| !is_stale_marker(sample.sample.value))
+                .partition(|sample| sample.name.value().ends_with("anomaly_score"));
         assert_eq!(scores.len(), self.batch.series.len(), "every series has its score");
         let first_word = |sample: &ScoreSample| sample.name.value().chars().take(1).collect::<String>();
         let (word, score) = (first_word(scores[0]), scores[0].sample.value);

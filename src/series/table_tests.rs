@@ -16,7 +16,9 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        let scope = Scopes::new(7).get(&ScopeName::Tenant("".into()), 0, &ScopeLimits::default()).expect("room for one");
+        let scope = Scopes::new(7)
+            .get(&ScopeName::Tenant("".into()), 0, &ScopeLimits::default())
+            .expect("room for one");
         Self { table: Table::default(), scope }
     }
 

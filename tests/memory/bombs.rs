@@ -65,7 +65,13 @@ fn decoders() -> [Decoder; 4] {
     // Whether it is taken is another test's business.
     [
         ("1.0 in gateway mode", |raw| {
-            drop(v1::decode(raw, 7, &ElementLimits::default(), Some(&mut Walked::default()), &mut Batch::default()));
+            drop(v1::decode(
+                raw,
+                7,
+                &ElementLimits::default(),
+                Some(&mut Walked::default()),
+                &mut Batch::default(),
+            ));
         }),
         ("2.0 in gateway mode", |raw| {
             let (mut symbols, mut batch) = (SymbolTable::new(), Batch::default());
