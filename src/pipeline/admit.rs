@@ -78,6 +78,11 @@ impl<'a> Admission<'a> {
         span: &SeriesSpan,
         observer: &mut Observer<'_, impl Emit>,
     ) -> Result<Option<&mut Series>, Reason> {
+        let generation = self.settings.generation;
+        if let Some(id) = self.walk.step(&span.key, generation) {
+            self.at = Some(id);
+            return Ok(self.walk.series(id));
+        }
         let id = match self.walk.find(&span.key) {
             Found::Known(id) => id,
             Found::Unselected => return Ok(None),
@@ -87,7 +92,6 @@ impl<'a> Admission<'a> {
             },
         };
         self.at = Some(id);
-        let generation = self.settings.generation;
         if self.walk.series(id).is_some_and(|series| series.generation != generation)
             && !self.select_anew(id, span, observer)
         {

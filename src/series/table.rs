@@ -365,6 +365,18 @@ impl<'t> Walk<'t> {
         self.look_up(key)
     }
 
+    /// Steps to the next slot, if it holds the series of `key` as rules of `generation` selected it: nearly always.
+    #[inline]
+    pub fn step(&mut self, key: &Key, generation: u16) -> Option<SlotId> {
+        let id = self.next;
+        let series = self.place(id)?.as_ref()?;
+        if !series.goes_by(key) || series.generation != generation {
+            return None;
+        }
+        self.next = id + 1;
+        Some(SlotId(id))
+    }
+
     #[inline]
     fn holds(&mut self, id: u32, key: &Key) -> bool {
         let Some(place) = self.place(id) else { return false };
