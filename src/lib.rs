@@ -3,6 +3,8 @@
 //!
 //! The order of the modules below is the way of the data; `ARCHITECTURE.md` is the map.
 
+mod label_values;
+
 // The doors.
 pub mod ingest;
 pub mod net;

@@ -25,7 +25,42 @@ fn main() -> std::io::Result<()> {
     compress_gzip(page, &mut one)?;
     write("gzip", "member", &one)?;
     compress_gzip(page, &mut one)?;
-    write("gzip", "two_members", &one)
+    write("gzip", "two_members", &one)?;
+    configurations()?;
+    heads()
+}
+
+/// The configuration files that people are shown, and those of their Prometheus, which are YAML of another kind.
+fn configurations() -> std::io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    write("config", "sidelong.example.yml", &std::fs::read(root.join("sidelong.example.yml"))?)?;
+    for example in std::fs::read_dir(root.join("examples"))? {
+        let path = example?.path();
+        if path.extension().is_some_and(|extension| extension == "yml") {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            write("config", &name, &std::fs::read(&path)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What senders, scrapers and those who mean harm begin with.
+fn heads() -> std::io::Result<()> {
+    let post = "POST /api/v1/write HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\n";
+    for (name, head) in [
+        ("write", format!("{post}Content-Length: 3\r\n\r\nabc")),
+        ("chunked", format!("{post}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")),
+        ("two_lengths", format!("{post}Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc")),
+        ("two_ways", format!("{post}Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")),
+        ("pipelined", "GET /-/ready HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3)),
+        ("proxy", "GET http://a:9100/metrics HTTP/1.1\r\nHost: a:9100\r\n\r\n".to_owned()),
+        ("connect", "CONNECT a:9100 HTTP/1.1\r\nHost: a:9100\r\n\r\n".to_owned()),
+        ("path", "GET /scrape/..%2fproxy/%2e%2e//x HTTP/1.1\nHost: a\n\n".to_owned()),
+        ("expect", format!("{post}Expect: 100-continue\r\nContent-Length: 3\r\n\r\nabc")),
+    ] {
+        write("head", name, head.as_bytes())?;
+    }
+    Ok(())
 }
 
 fn write(target: &str, name: &str, bytes: &[u8]) -> std::io::Result<()> {

@@ -1,4 +1,5 @@
-//! Any bytes as a decompressed 1.0 request: no panic, and where prost reads it too, the same samples.
+//! Any bytes as a decompressed 1.0 request: no panic, the same when read again, and where prost reads it too,
+//! the same samples.
 
 #![no_main]
 
@@ -6,11 +7,14 @@ use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use sidelong::batch::{Batch, LabelSource};
 use sidelong::wire::generated::prometheus::WriteRequest;
-use sidelong::wire::remote_write::{ElementLimits, receive, v1};
+use sidelong::wire::remote_write::{ElementLimits, Walked, receive, v1};
 
 fuzz_target!(|raw: &[u8]| {
-    let (limits, mut batch) = (ElementLimits::default(), Batch::default());
-    if v1::decode(raw, 7, &limits, &mut batch).is_ok() {
+    let (limits, mut batch, mut walked) = (ElementLimits::default(), Batch::default(), Walked::default());
+    if v1::decode(raw, 7, &limits, Some(&mut walked), &mut batch).is_ok() {
+        let once = std::mem::take(&mut batch);
+        v1::decode(raw, 7, &limits, Some(&mut walked), &mut batch).expect("the same bytes read again");
+        assert_eq!((once.series, once.samples), (batch.series.clone(), batch.samples.clone()));
         for span in &batch.series {
             v1::Labels { raw }.for_each_label(&span.labels, &mut |_, _| ());
         }

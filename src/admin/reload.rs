@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,6 +11,8 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
+
+use crate::label_values::label_values;
 
 /// Asks for a reload; clones ask the same.
 #[derive(Clone, Debug)]
@@ -48,10 +50,11 @@ struct StatusLabels {
     status: Outcome,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Outcome {
-    Success,
-    Failure,
+label_values! {
+    enum Outcome {
+        Success = "success",
+        Failure = "failure",
+    }
 }
 
 /// Reloads that may wait at the same time; more of them wait for their turn to wait.
@@ -62,6 +65,9 @@ pub fn reload_channel(registry: &mut Registry) -> (Reload, Reloads) {
     let (ask, requests) = mpsc::channel(WAITING);
     let metrics = Arc::new(Metrics::default());
     metrics.register(registry);
+    for status in Outcome::ALL {
+        drop(metrics.reloads.get_or_create(&StatusLabels { status }));
+    }
     metrics.note(true);
     (Reload { requests: ask }, Reloads { requests, metrics })
 }
@@ -167,15 +173,5 @@ impl Metrics {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.succeeded_at.set(now.as_secs() as i64);
         }
-    }
-}
-
-impl EncodeLabelValue for Outcome {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
-        let text = match self {
-            Self::Success => "success",
-            Self::Failure => "failure",
-        };
-        EncodeLabelValue::encode(&text, encoder)
     }
 }

@@ -22,7 +22,7 @@ use crate::model::{Model, ModelSlot};
 use crate::net::client::{ClientConfigError, ClientLimits, ClientMetrics, HttpClient};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
-use crate::series::{Scopes, Table};
+use crate::series::{ScopeLimits, Scopes, Table};
 
 /// Time that the scorers have at the end for what was accepted.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -79,7 +79,7 @@ impl House {
         let model = ModelSlot::new(Model::builtin());
         let table = Table::new(Interner::default());
         let settings = settings(config, table.interner())?;
-        let scopes = Scopes::new(config.limits.max_tenants as usize, rand::rng().random());
+        let scopes = Scopes::new(rand::rng().random());
         let workloads =
             Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize);
         let pipeline = Pipeline::new(model.handle(), settings, scopes, workloads, table);
@@ -200,6 +200,7 @@ impl House {
             pipeline: Arc::clone(&self.pipeline),
             scorers: Arc::clone(&self.scorers),
             metrics: Arc::clone(&self.push),
+            clock: unix_millis,
         };
         let parts = ScrapeParts {
             listeners: vec![config.server.listen.get(), config.server.admin_listen.get()],
@@ -225,18 +226,84 @@ impl House {
 /// What the corridor needs of `config`.
 fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateError> {
     let names = Names::new(config.scores.name_template.as_str(), interner)?;
+    let idle_after_s = u32::try_from(config.limits.series_idle_timeout.get().as_secs()).unwrap_or(u32::MAX);
+    let scopes = ScopeLimits {
+        tenants: config.limits.max_tenants as usize,
+        targets: config.scrape.max_targets as usize,
+        idle_after_s,
+    };
     let limits = pipeline::Limits {
         max_series: config.limits.max_series as usize,
         max_series_per_scope: config.limits.max_series_per_tenant as usize,
         max_injected: config.scores.max_series as usize,
-        idle_after_s: u32::try_from(config.limits.series_idle_timeout.get().as_secs()).unwrap_or(u32::MAX),
+        scopes,
+        idle_after_s,
         max_future_ms: i64::try_from(config.limits.max_future.as_millis()).unwrap_or(i64::MAX),
     };
-    Ok(Settings::new((*config.rules).clone(), names, limits))
+    let settings = Settings::new((*config.rules).clone(), names, limits);
+    Ok(settings.with_ha_labels(config.scores.ha_labels.clone()))
 }
 
 /// Milliseconds since the epoch.
 fn unix_millis() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::reload_channel;
+    use crate::net::server::{Server, ServerConfig, ServerMetrics};
+    use crate::net::web::WebMetrics;
+
+    /// The page of metrics of a process that has just started.
+    async fn metrics() -> String {
+        let config = Config::from_yaml("", &|_| None).expect("the defaults");
+        let mut registry = Registry::default();
+        let house = House::build(&config, &CancellationToken::new(), &mut registry).expect("a house");
+        house.put_in_force(&config, house.prepare(&config).expect("doors"));
+        WebMetrics::default().register(&mut registry);
+        let servers = Arc::new(ServerMetrics::default());
+        servers.register(&mut registry);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (stopped, door) = (CancellationToken::new(), crate::admin::Health::default());
+        stopped.cancel();
+        let door = tower::service_fn(move |_| {
+            let answer = door.answer("/-/healthy").expect("an answer");
+            async move { Ok(answer) }
+        });
+        Server::new("data", ServerConfig::default(), servers).serve(listener, door, stopped).await;
+        drop(reload_channel(&mut registry));
+        let mut page = String::new();
+        prometheus_client::encoding::text::encode(&mut page, &registry).expect("text");
+        page
+    }
+
+    /// Names and values of the labels of a line. No value here has an escape or a brace in it.
+    fn labels(line: &str) -> Vec<(&str, &str)> {
+        let Some((_, rest)) = line.split_once('{') else { return Vec::new() };
+        let (labels, _) = rest.rsplit_once('}').expect("a closing brace");
+        let pairs = labels.split("\",").filter_map(|pair| pair.split_once("=\""));
+        pairs.map(|(name, value)| (name, value.trim_end_matches('"'))).collect()
+    }
+
+    #[tokio::test]
+    async fn every_label_value_of_our_own_metrics_is_in_snake_case() {
+        let page = metrics().await;
+        let is_snake = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let (mut checked, mut names) = (0, std::collections::BTreeSet::new());
+        // What the build and the model are is free text.
+        let lines = page.lines().filter(|line| !line.starts_with('#') && !line.contains("_info{"));
+        for line in lines {
+            for (name, value) in labels(line) {
+                assert!(!value.is_empty() && value.chars().all(is_snake), "{line}");
+                names.insert(name.to_owned());
+                checked += 1;
+            }
+        }
+        assert_eq!(Vec::from_iter(names), ["code", "listener", "reason", "result", "status"]);
+        assert!(checked > 70, "{checked} values: those of all enums are there from the start");
+        assert!(page.lines().filter(|line| !line.starts_with('#')).count() < 250);
+    }
 }

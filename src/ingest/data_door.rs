@@ -98,7 +98,7 @@ impl tower::Service<Request<Incoming>> for DataDoor {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(())) // each door has its own limit of requests, and says 429 itself
+        Poll::Ready(Ok(())) // each door has its own limit of requests, and says 503 itself
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {

@@ -7,8 +7,8 @@ use tokio::sync::oneshot;
 use super::Scorers;
 use super::remote_write::PushMetrics;
 use super::scrape::{PageScorer, ScoreFuture, ScrapedPage};
-use crate::inject::ScoreSample;
-use crate::pipeline::{Pipeline, Reason, Visit};
+use crate::inject::{PageScores, ScoreSample};
+use crate::pipeline::{Pipeline, Reason, Visit, Wiring};
 use crate::series::{Scope, ScopeName, Spelling};
 
 /// Scores pages in the same corridor, on the same threads as pushed samples.
@@ -20,36 +20,36 @@ pub struct PipelineScorer {
     pub scorers: Arc<Scorers>,
     /// Where the tallies go.
     pub metrics: Arc<PushMetrics>,
+    /// Milliseconds since the epoch.
+    pub clock: fn() -> i64,
 }
 
 // === impl PipelineScorer ===
 
 impl PipelineScorer {
     fn scope(&self, target: &str) -> Option<Arc<Scope>> {
-        self.pipeline.scopes().get(&ScopeName::Target(target.into()))
+        self.pipeline.scope(&ScopeName::Target(target.into()), (self.clock)())
     }
 
     /// Hands the page to its scorer; the answer comes when it is done.
     async fn submit(&self, page: ScrapedPage) -> Result<oneshot::Receiver<Vec<ScoreSample>>, Reason> {
-        let scope = self.scope(&page.target).ok_or(Reason::TenantLimit)?;
+        let scope = self.scope(&page.target).ok_or(Reason::TargetLimit)?;
         let (answer, scores) = oneshot::channel();
         let (pipeline, metrics, home) =
             (Arc::clone(&self.pipeline), Arc::clone(&self.metrics), Arc::clone(&scope));
         let bytes = page.page.held_bytes();
-        let work = move |desk: &mut super::Desk| {
-            let mut cursor = desk.cursor(&home);
+        let work = move |_: &mut super::Desk| {
             let visit = Visit {
                 scope: &home,
                 batch: page.page.batch(),
                 labels: &**page.page,
                 now_ms: page.scraped_at_ms,
-                teach: page.teach,
+                wiring: Wiring::Page { teach: page.teach },
             };
-            let mut out = Vec::new();
-            metrics.add(&pipeline.score(&mut cursor, &visit, &mut out));
-            desk.set_cursor(&home, cursor);
+            let mut out = PageScores::default();
+            metrics.add(&pipeline.score(&visit, &mut out));
             // Where the door has stopped waiting, the page has gone out without its scores.
-            drop(answer.send(out));
+            drop(answer.send(out.into_scores()));
         };
         self.scorers.submit(&scope, bytes, work).await.map_err(|_| Reason::Overload)?;
         Ok(scores)

@@ -6,7 +6,6 @@
 //! stated time for room, and then the batch passes unscored. A thread that makes no progress at all is
 //! not waited for.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,14 +17,17 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::time::timeout;
 
 use crate::batch::Batch;
-use crate::series::{Cursor, Scope};
+use crate::series::Scope;
 use crate::wire::compression::Buffer;
 use crate::wire::remote_write::v2::SymbolTable;
+use crate::wire::remote_write::{Tape, Walked};
 
 /// Room is counted in pieces of this many bytes; a job takes one at the least.
 const PIECE: usize = 1_024;
 /// A desk gives memory back that one large body made it take.
 const KEEP_BYTES: usize = 4 << 20;
+/// How long a busy thread waits for jobs to gather.
+const NAP: Duration = Duration::from_micros(500);
 
 /// Scorer threads. Dropping it lets them finish what waits, and ends them.
 #[derive(Debug)]
@@ -44,7 +46,10 @@ pub struct Desk {
     pub batch: Batch,
     /// Symbols of a body of version 2.0.
     pub symbols: SymbolTable,
-    cursors: HashMap<u32, Cursor>,
+    /// Labels of bodies of version 1.0 that were walked before.
+    pub walked: Walked,
+    /// How scores of version 1.0 were spelled before.
+    pub tape: Tape,
 }
 
 /// The thread of the scope has as much waiting as it may.
@@ -151,39 +156,40 @@ impl Lane {
 
 fn work_off(queue: &Receiver<Job>, stuck: &AtomicBool) {
     let mut desk = Desk::default();
-    while let Ok(Job { work, _room }) = queue.recv() {
-        // The corridor catches what its detectors do; this catches the rest, so that one bad batch is one
-        // batch unscored and not the end of scoring. The desk may be in any state: it is replaced.
-        if catch_unwind(AssertUnwindSafe(|| work(&mut desk))).is_err() {
-            tracing::error!("a scorer broke on a batch; it passed unscored");
-            desk = Desk::default();
+    while let Ok(job) = queue.recv() {
+        work_on(job, &mut desk, stuck);
+        while work_on_all(queue, &mut desk, stuck) > 0 {
+            // Jobs come faster than this thread works: to be woken for each would cost as much as a small job
+            // does. It looks again by itself, and meanwhile the doors need not wake it.
+            thread::sleep(NAP);
         }
-        desk.raw.shrink_above(KEEP_BYTES);
-        stuck.store(false, Ordering::Relaxed);
     }
 }
 
-// === impl Desk ===
+/// Does what waits, and says how many jobs that were.
+fn work_on_all(queue: &Receiver<Job>, desk: &mut Desk, stuck: &AtomicBool) -> usize {
+    queue.try_iter().map(|job| work_on(job, desk, stuck)).count()
+}
 
-impl Desk {
-    /// Where the scope's last batch left off.
-    pub fn cursor(&self, scope: &Scope) -> Cursor {
-        self.cursors.get(&scope.id()).cloned().unwrap_or_default()
+fn work_on(Job { work, _room }: Job, desk: &mut Desk, stuck: &AtomicBool) {
+    // The corridor catches what its detectors do; this catches the rest, so that one bad batch is one batch
+    // unscored and not the end of scoring. The desk may be in any state: it is replaced.
+    if catch_unwind(AssertUnwindSafe(|| work(desk))).is_err() {
+        tracing::error!("a scorer broke on a batch; it passed unscored");
+        *desk = Desk::default();
     }
-
-    /// Remembers where the scope's batch left off.
-    pub fn set_cursor(&mut self, scope: &Scope, cursor: Cursor) {
-        self.cursors.insert(scope.id(), cursor);
-    }
+    desk.raw.shrink_above(KEEP_BYTES);
+    stuck.store(false, Ordering::Relaxed);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::series::{ScopeName, Scopes};
+    use crate::series::{ScopeLimits, ScopeName, Scopes};
 
     fn scope() -> Arc<Scope> {
-        Scopes::new(1, 0).get(&ScopeName::Tenant("".into())).expect("room for one")
+        let name = ScopeName::Tenant("".into());
+        Scopes::new(0).get(&name, 0, &ScopeLimits::default()).expect("room for one")
     }
 
     const PATIENCE: Duration = Duration::from_millis(20);

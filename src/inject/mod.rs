@@ -1,6 +1,7 @@
 //! From scores to the series that are sent along.
 
 mod names;
+mod page;
 mod workload;
 
 use std::sync::Arc;
@@ -9,7 +10,8 @@ use crate::batch::Sample;
 use crate::series::labels::{Pair, SeriesLabels};
 
 pub use names::{Names, Output, TemplateError};
-pub use workload::{Workload, Workloads};
+pub use page::PageScores;
+pub use workload::{Replica, Telling, Workload, Workloads};
 
 /// One sample of an injected series: what the forwarder sends and the pull door appends.
 #[derive(Clone, Debug)]

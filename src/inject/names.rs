@@ -20,7 +20,7 @@ pub enum Output {
 }
 
 /// The names of all outputs after the name template.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Names([&'static Pair; Output::ALL.len()]);
 
 /// A name template that cannot be used.
@@ -109,6 +109,11 @@ impl Names {
     #[inline]
     pub fn of(&self, output: Output) -> &'static Pair {
         self.0[output as usize]
+    }
+
+    /// Whether both come of one template.
+    pub fn are(&self, others: &Self) -> bool {
+        self.all().eq(others.all())
     }
 
     /// All names.

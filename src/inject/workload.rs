@@ -1,75 +1,138 @@
 //! How many series of a workload are anomalous: there even when single scores are not sent.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
+use parking_lot::Mutex;
 
 use super::{Emit, Names, Output};
-use crate::batch::Sample;
+use crate::batch::{Sample, stale_marker};
 use crate::series::Scope;
 use crate::series::labels::{Interner, SeriesLabels};
 
-/// Least stream time between two counts of one workload.
+/// Least stream time between two counts of one workload that is written.
 const EVERY_MS: i64 = 15_000;
 
-/// The scored series of one scope that share the workload labels.
+/// The scored series of one scope and replica that share the workload labels.
 #[derive(Debug)]
 pub struct Workload {
     labels: Arc<SeriesLabels>,
     scored: AtomicI64,
     anomalous: AtomicI64,
-    sent_ms: AtomicI64,
+    /// Workloads without a series, over all scopes.
+    empty: Arc<AtomicUsize>,
+    /// What was last sent, for who reads it later: one timestamp never has two values.
+    told: Mutex<Option<Told>>,
 }
 
-/// All workloads, by scope and labels, up to a limit.
+/// Both counts of a workload as they were sent.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    at_ms: i64,
+    counts: [(Output, f64); 2],
+}
+
+/// All workloads, by scope and replica, up to a limit.
 #[derive(Debug)]
 pub struct Workloads {
-    known: DashMap<Key, Arc<Workload>, foldhash::fast::RandomState>,
+    groups: DashMap<GroupKey, Group, foldhash::fast::RandomState>,
     names: Vec<String>,
     limit: usize,
+    known: AtomicUsize,
+    empty: Arc<AtomicUsize>,
 }
 
-/// The number of the scope, and the values of the workload labels.
-type Key = (u32, Box<[Box<str>]>);
+/// Values of the replica labels, in the order of their names: which of a highly available pair it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Replica(Box<[Box<str>]>);
+
+/// Where and when counts are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Telling<'a> {
+    /// What the series are called.
+    pub names: &'a Names,
+    /// The time of the counts.
+    pub at_ms: i64,
+    /// The counts stand on a page: every one has them. Written ones come once in 15 s of stream time.
+    pub page: bool,
+}
+
+/// The number of the scope, and the replica.
+type GroupKey = (u64, Replica);
+/// The values of the workload labels, in the order of their names.
+type Values = Box<[Box<str>]>;
+
+/// The workloads of one scope and replica, sorted so that their counts come in one order.
+#[derive(Debug)]
+struct Group {
+    members: BTreeMap<Values, Member>,
+    told_ms: i64,
+}
+
+#[derive(Debug)]
+struct Member {
+    workload: Arc<Workload>,
+    told: bool,
+}
+
+// === impl Replica ===
+
+impl Replica {
+    /// The values that `get` finds of the labels called `names`.
+    pub fn of<'a>(names: &[String], get: impl Fn(&str) -> &'a str) -> Self {
+        Self(names.iter().map(|name| get(name).into()).collect())
+    }
+
+    fn pairs<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = (&'a str, &'a str)> {
+        names.iter().map(String::as_str).zip(self.0.iter().map(|value| &**value))
+    }
+}
+
+impl FromIterator<String> for Replica {
+    fn from_iter<I: IntoIterator<Item = String>>(values: I) -> Self {
+        Self(values.into_iter().map(String::into_boxed_str).collect())
+    }
+}
 
 // === impl Workload ===
 
 impl Workload {
-    /// Counts a series in (`1`) or out (`-1`).
-    pub fn count_scored(&self, change: i64) {
-        self.scored.fetch_add(change, Ordering::Relaxed);
-    }
-
     /// Counts an anomalous series in (`1`) or out (`-1`).
     pub fn count_anomalous(&self, change: i64) {
         self.anomalous.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Sends both counts with `timestamp_ms`, at most once in 15 s of stream time.
-    #[inline]
-    pub fn send(&self, timestamp_ms: i64, names: &Names, out: &mut impl Emit) {
-        let sent_ms = self.sent_ms.load(Ordering::Relaxed);
-        if timestamp_ms < sent_ms.saturating_add(EVERY_MS) {
-            return;
-        }
-        let mine = self
-            .sent_ms
-            .compare_exchange(sent_ms, timestamp_ms, Ordering::Relaxed, Ordering::Relaxed)
-            .is_ok();
-        if mine {
-            self.emit(timestamp_ms, names, out);
+    /// Counts a series out.
+    pub fn leave(&self) {
+        if self.scored.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.empty.fetch_add(1, Ordering::Relaxed);
         }
     }
 
+    /// Sends again what was last sent, with the timestamp at which it was counted.
     #[cold]
-    fn emit(&self, timestamp_ms: i64, names: &Names, out: &mut impl Emit) {
-        for (output, count) in
-            [(Output::AnomalousSeries, &self.anomalous), (Output::ScoredSeries, &self.scored)]
-        {
-            let value = count.load(Ordering::Relaxed) as f64;
-            out.emit(&self.labels, names.of(output), Sample { timestamp_ms, value });
+    pub fn repeat(&self, names: &Names, out: &mut impl Emit) {
+        let Some(Told { at_ms, counts }) = *self.told.lock() else { return };
+        for (output, value) in counts {
+            out.emit(&self.labels, names.of(output), Sample { timestamp_ms: at_ms, value });
         }
+    }
+
+    fn join(&self) {
+        if self.scored.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.empty.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.scored.load(Ordering::Relaxed) <= 0
+    }
+
+    fn counts(&self) -> [(Output, f64); 2] {
+        let count = |counter: &AtomicI64| counter.load(Ordering::Relaxed) as f64;
+        [(Output::AnomalousSeries, count(&self.anomalous)), (Output::ScoredSeries, count(&self.scored))]
     }
 }
 
@@ -79,42 +142,153 @@ impl Workloads {
     /// Workloads are told apart by the values of the labels called `names`; at most `limit` are kept.
     pub fn new(mut names: Vec<String>, limit: usize) -> Self {
         names.sort_unstable();
-        Self { known: DashMap::default(), names, limit }
+        Self { groups: DashMap::default(), names, limit, known: AtomicUsize::new(0), empty: Arc::default() }
     }
 
-    /// The workload that a series with `labels` belongs to; `None` when there are as many as allowed,
-    /// or when the series has none of the workload labels.
-    pub fn of(&self, scope: &Scope, labels: &SeriesLabels, interner: &Interner) -> Option<Arc<Workload>> {
-        let values: Box<[Box<str>]> =
-            self.names.iter().map(|name| labels.get(name).unwrap_or_default().into()).collect();
+    /// Counts a series of `labels` in with its workload; `None` when there are as many as allowed, or when
+    /// the series has none of the workload labels. `replica` gives the values of `replica_names`.
+    pub fn join(
+        &self,
+        scope: &Scope,
+        labels: &SeriesLabels,
+        replica: Replica,
+        replica_names: &[String],
+        interner: &Interner,
+    ) -> Option<Arc<Workload>> {
+        let value = |name: &String| Box::from(labels.get(name).unwrap_or_default());
+        let values: Values = self.names.iter().map(value).collect();
         if values.iter().all(|value| value.is_empty()) {
             return None;
         }
-        let key = (scope.id(), values);
-        if let Some(known) = self.known.get(&key) {
-            return Some(Arc::clone(&known));
+        let key = (scope.id(), replica);
+        if let Some(known) = self.groups.get(&key).and_then(|group| group.join(&values)) {
+            return Some(known);
         }
-        if self.known.len() >= self.limit {
+        if !self.has_room() {
             return None;
         }
-        let pairs: Vec<(&str, &str)> =
-            std::iter::zip(&self.names, &key.1).map(|(name, value)| (name.as_str(), &**value)).collect();
-        let made = Arc::new(Workload {
-            labels: Arc::new(SeriesLabels::of_scored(&pairs, interner)),
-            scored: AtomicI64::new(0),
+        let pairs = self.pairs(&key.1, replica_names, &values);
+        let labels = Arc::new(SeriesLabels::of_scored(&pairs, interner));
+        let mut group = self.groups.entry(key).or_default();
+        if let Some(known) = group.join(&values) {
+            return Some(known);
+        }
+        let workload = Arc::new(Workload {
+            labels,
+            scored: AtomicI64::new(1),
             anomalous: AtomicI64::new(0),
-            sent_ms: AtomicI64::new(i64::MIN),
+            empty: Arc::clone(&self.empty),
+            told: Mutex::default(),
         });
-        Some(Arc::clone(&self.known.entry(key).or_insert(made)))
+        self.known.fetch_add(1, Ordering::Relaxed);
+        group.members.insert(values, Member { workload: Arc::clone(&workload), told: false });
+        Some(workload)
+    }
+
+    /// The labels of a workload: those of its replica, so that a receiver which keeps one replica of a pair
+    /// takes it for what it is, and its own.
+    fn pairs<'a>(
+        &'a self,
+        replica: &'a Replica,
+        replica_names: &'a [String],
+        values: &'a Values,
+    ) -> Vec<(&'a str, &'a str)> {
+        let own = std::iter::zip(&self.names, values).map(|(name, value)| (name.as_str(), &**value));
+        let of_replica =
+            replica.pairs(replica_names).filter(|(name, _)| !self.names.iter().any(|n| n == name));
+        own.chain(of_replica).collect()
+    }
+
+    /// Sends the counts of all workloads of `scope` and `replica`, if it is time. One that has no series left
+    /// ends, with a stale marker if it was sent before, and is forgotten. `withheld` says of labels that their
+    /// counts are not to be sent.
+    pub fn tell(
+        &self,
+        scope: &Scope,
+        replica: &Replica,
+        telling: Telling<'_>,
+        withheld: impl Fn(Output, &SeriesLabels) -> bool,
+        out: &mut impl Emit,
+    ) {
+        let Some(mut group) = self.groups.get_mut(&(scope.id(), replica.clone())) else { return };
+        let Telling { names, at_ms, page } = telling;
+        if !page && at_ms < group.told_ms.saturating_add(EVERY_MS) {
+            return;
+        }
+        group.told_ms = at_ms;
+        group.members.retain(|_, member| {
+            let ended = member.workload.is_empty();
+            let counts = member.workload.counts();
+            *member.workload.told.lock() = Some(Told { at_ms, counts });
+            for (output, count) in counts {
+                let value = if ended { stale_marker() } else { count };
+                if (!ended || member.told) && !withheld(output, &member.workload.labels) {
+                    out.emit(
+                        &member.workload.labels,
+                        names.of(output),
+                        Sample { timestamp_ms: at_ms, value },
+                    );
+                }
+            }
+            member.told = true;
+            if ended {
+                self.forgotten();
+            }
+            !ended
+        });
+    }
+
+    /// Whether one more may be made, if need be after those without a series were forgotten. Their scopes
+    /// may be gone for ever, so that nobody ends them.
+    fn has_room(&self) -> bool {
+        if self.is_full() && (self.empty.load(Ordering::Relaxed) > 0 || self.groups.len() > self.len()) {
+            self.groups.retain(|_, group| {
+                group.members.retain(|_, member| {
+                    let empty = member.workload.is_empty();
+                    if empty {
+                        self.forgotten();
+                    }
+                    !empty
+                });
+                !group.members.is_empty()
+            });
+        }
+        !self.is_full()
+    }
+
+    /// A replica without workloads counts too: its name comes from outside.
+    fn is_full(&self) -> bool {
+        self.len().max(self.groups.len()) >= self.limit
+    }
+
+    fn forgotten(&self) {
+        self.empty.fetch_sub(1, Ordering::Relaxed);
+        self.known.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Number of workloads.
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.known.load(Ordering::Relaxed)
     }
 
     /// Whether there is no workload yet.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
+        self.len() == 0
+    }
+}
+
+// === impl Group ===
+
+impl Group {
+    fn join(&self, values: &Values) -> Option<Arc<Workload>> {
+        let member = self.members.get(values)?;
+        member.workload.join();
+        Some(Arc::clone(&member.workload))
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { members: BTreeMap::new(), told_ms: i64::MIN }
     }
 }

@@ -11,6 +11,8 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::budget::{BodyBudget, GaveWay, Kept};
+
 /// Any error that a body or a service may give.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -20,7 +22,8 @@ pub type BoxBody = UnsyncBoxBody<Bytes, BoxError>;
 /// How slow a sender may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MinRate {
-    /// Time that every body has, whatever its size.
+    /// Time that every body has, whatever its size, and the longest that it may fall behind the rate later:
+    /// what came early buys no more than this.
     pub grace: Duration,
     /// Bytes a second that it must average once the grace is over; 0 means that the grace is all it has.
     pub bytes_per_second: u64,
@@ -34,8 +37,8 @@ pub struct MinRate {
 pub struct Paced<B> {
     inner: B,
     rate: MinRate,
-    started: Instant,
-    received: u64,
+    /// When the next byte must have come.
+    deadline: Instant,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -45,6 +48,14 @@ pub struct Limited<B> {
     inner: B,
     limit: u64,
     left: u64,
+}
+
+/// A request body that came whole. Its bytes stay counted in the [`BodyBudget`] until this is dropped.
+#[derive(Debug)]
+pub struct WholeBody {
+    /// The body.
+    pub bytes: Bytes,
+    _kept: Kept,
 }
 
 /// What [`read_bounded`] kept of a body.
@@ -73,6 +84,15 @@ pub enum BodyError {
         /// The time it had before the rate counts.
         grace: Duration,
     },
+    /// The body gave way to others in the budget of all bodies.
+    #[error(
+        "more bytes of bodies are being held than the {limit} that are allowed (limits.max_body_bytes_in_flight), \
+         and this one was the last to be whole; retry later, or raise the limit"
+    )]
+    GaveWay {
+        /// The budget in bytes.
+        limit: u64,
+    },
     /// The connection failed, or the body's framing is wrong.
     #[error("the body was cut short or malformed")]
     Broken(#[source] BoxError),
@@ -88,12 +108,13 @@ impl Default for MinRate {
 }
 
 impl MinRate {
-    /// The time that a body has for its first `received` bytes and the next one.
-    fn allowance(&self, received: u64) -> Duration {
-        match received.checked_div(self.bytes_per_second) {
-            Some(_) => self.grace + Duration::from_secs_f64(received as f64 / self.bytes_per_second as f64),
-            None => self.grace,
+    /// The next deadline of a body that has just got `bytes` before the one called `deadline`.
+    fn prolong(&self, deadline: Instant, bytes: usize) -> Instant {
+        if self.bytes_per_second == 0 {
+            return deadline;
         }
+        let bought = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        (deadline + bought).min(Instant::now() + self.grace)
     }
 }
 
@@ -102,12 +123,12 @@ impl MinRate {
 impl<B> Paced<B> {
     /// Starts the clock of `inner`.
     pub fn new(inner: B, rate: MinRate) -> Self {
-        Self { inner, rate, started: Instant::now(), received: 0, timer: None }
+        Self { inner, rate, deadline: Instant::now() + rate.grace, timer: None }
     }
 
-    /// Ready with the error once the allowance is used up.
+    /// Ready with the error once the deadline is over.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
-        let deadline = self.started + self.rate.allowance(self.received);
+        let deadline = self.deadline;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
@@ -133,7 +154,8 @@ where
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(frame) => {
                 if let Some(Ok(frame)) = &frame {
-                    self.received += frame.data_ref().map_or(0, Bytes::len) as u64;
+                    let bytes = frame.data_ref().map_or(0, Bytes::len);
+                    self.deadline = self.rate.prolong(self.deadline, bytes);
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(|error| BodyError::Broken(error.into()))))
             }
@@ -196,15 +218,20 @@ where
 
 // === reading whole bodies ===
 
-/// Reads a whole request body of at most `limit` bytes whose sender keeps `rate`.
+/// Reads a whole request body of at most `limit` bytes whose sender keeps `rate`, within `budget`.
 ///
-/// A declared length over the limit is refused before a byte is read, and memory is reserved for no more
-/// than the limit. A body that came in one piece is not copied.
+/// A declared length over the limit is refused before a byte is read, and counts for nothing else: what is
+/// taken of the budget is what has come. A body that came in one piece is not copied.
 ///
 /// # Errors
 ///
-/// [`BodyError`] for a body that is too large, too slow or broken.
-pub async fn read_body<B>(body: B, limit: u64, rate: MinRate) -> Result<Bytes, BodyError>
+/// [`BodyError`] for a body that is too large, too slow or broken, or that had to give way.
+pub async fn read_body<B>(
+    body: B,
+    limit: u64,
+    rate: MinRate,
+    budget: &BodyBudget,
+) -> Result<WholeBody, BodyError>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Into<BoxError>,
@@ -212,18 +239,25 @@ where
     if body.size_hint().lower() > limit {
         return Err(BodyError::TooLarge { limit });
     }
+    let gave_way = |_: GaveWay| BodyError::GaveWay { limit: budget.limit() };
     let declared = body.size_hint().exact().unwrap_or(0) as usize;
     let mut body = Paced::new(body, rate);
-    let mut pieces = Pieces::expecting(declared);
-    while let Some(frame) = body.frame().await {
-        if let Ok(data) = frame?.into_data() {
-            pieces.push(data);
-            if pieces.len() > limit {
-                return Err(BodyError::TooLarge { limit });
-            }
+    let (mut pieces, mut claim) = (Pieces::expecting(declared), budget.claim());
+    loop {
+        let frame = tokio::select! {
+            biased;
+            () = claim.gave_way() => return Err(gave_way(GaveWay)),
+            frame = body.frame() => frame,
+        };
+        let Some(frame) = frame else { break };
+        let Ok(data) = frame?.into_data() else { continue };
+        if pieces.len() + data.len() as u64 > limit {
+            return Err(BodyError::TooLarge { limit });
         }
+        claim.grow(data.len()).map_err(gave_way)?;
+        pieces.push(data);
     }
-    Ok(pieces.finish())
+    Ok(WholeBody { bytes: pieces.finish(), _kept: claim.whole().map_err(gave_way)? })
 }
 
 /// Reads at most `limit` bytes of an answer, so that a peer cannot fill our memory (safety B-6).
@@ -251,6 +285,9 @@ where
     Ok(Bounded { bytes: pieces.finish(), truncated: false })
 }
 
+/// Memory that is reserved for a body on its peer's word alone; more is reserved as bytes come.
+const RESERVED: usize = 256 << 10;
+
 /// Joins the frames of a body; one frame alone stays where it is.
 struct Pieces {
     first: Bytes,
@@ -273,7 +310,7 @@ impl Pieces {
             return;
         }
         if self.joined.is_empty() {
-            self.joined.reserve(self.expected.max(self.first.len() + data.len()));
+            self.joined.reserve(self.expected.min(RESERVED).max(self.first.len() + data.len()));
             self.joined.extend_from_slice(&std::mem::take(&mut self.first));
         }
         self.joined.extend_from_slice(&data);
@@ -290,6 +327,7 @@ mod tests {
     use std::convert::Infallible;
 
     use http_body_util::Full;
+    use prometheus_client::metrics::gauge::Gauge;
 
     use super::*;
 
@@ -317,39 +355,72 @@ mod tests {
         }
     }
 
+    /// Reads a body that has the budget for itself.
+    async fn read<B>(body: B, limit: u64) -> Result<Bytes, BodyError>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<BoxError>,
+    {
+        let budget = BodyBudget::new(u64::MAX, Gauge::default());
+        read_body(body, limit, RATE, &budget).await.map(|body| body.bytes)
+    }
+
     const RATE: MinRate = MinRate { grace: Duration::from_secs(5), bytes_per_second: 1024 };
 
     #[tokio::test(start_paused = true)]
     async fn b9_a_body_that_stalls_past_its_grace_is_too_slow() {
         let body = drip([(0, 100), (6_000, 1)]);
-        let error = read_body(body, 1 << 20, RATE).await.unwrap_err();
+        let error = read(body, 1 << 20).await.unwrap_err();
         assert!(matches!(error, BodyError::TooSlow { bytes_per_second: 1024, .. }), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn b9_a_body_that_keeps_the_rate_may_take_its_time() {
         let body = drip((0..60).map(|_| (1_000, 1100)));
-        assert_eq!(read_body(body, 1 << 20, RATE).await.unwrap().len(), 60 * 1100);
+        assert_eq!(read(body, 1 << 20).await.unwrap().len(), 60 * 1100);
     }
 
     #[tokio::test(start_paused = true)]
     async fn b9_a_body_of_one_byte_a_second_is_cut_after_the_grace() {
         let started = Instant::now();
-        read_body(drip((0..60).map(|_| (1_000, 1))), 1 << 20, RATE).await.unwrap_err();
+        read(drip((0..60).map(|_| (1_000, 1))), 1 << 20).await.unwrap_err();
         assert_eq!(started.elapsed().as_secs(), 5);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn b9_a_body_that_begins_fast_and_then_stalls_is_cut_after_the_grace() {
+        let started = Instant::now();
+        let stalled = drip([(0, 1 << 19), (0, 1 << 19)].into_iter().chain((0..60).map(|_| (1_000, 1))));
+        assert!(matches!(read(stalled, 2 << 20).await, Err(BodyError::TooSlow { .. })));
+        assert_eq!(started.elapsed().as_secs(), 5, "what came at once does not pay for an hour");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn b9_slow_bodies_give_way_to_one_that_comes_at_once() {
+        let budget = BodyBudget::new(100, Gauge::default());
+        let slow = |pause| {
+            let budget = budget.clone();
+            tokio::spawn(async move { read_body(drip([(0, 40), (pause, 1)]), 100, RATE, &budget).await })
+        };
+        let (first, second) = (slow(1_000), slow(1_000));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let healthy = read_body(drip([(0, 50), (0, 10)]), 100, RATE, &budget).await.unwrap();
+        assert_eq!(healthy.bytes.len(), 60);
+        assert!(matches!(first.await.unwrap(), Err(BodyError::GaveWay { limit: 100 })));
+        assert!(matches!(second.await.unwrap(), Err(BodyError::GaveWay { .. })), "60 whole bytes leave 40");
     }
 
     #[tokio::test]
     async fn b3_a_declared_length_over_the_limit_is_refused_unread() {
-        let error = read_body(Full::new(Bytes::from_static(b"12345")), 4, RATE).await.unwrap_err();
+        let error = read(Full::new(Bytes::from_static(b"12345")), 4).await.unwrap_err();
         assert!(matches!(error, BodyError::TooLarge { limit: 4 }));
     }
 
     #[tokio::test]
     async fn b3_an_undeclared_length_over_the_limit_is_refused_on_the_way() {
-        let error = read_body(drip([(0, 3), (0, 3)]), 4, RATE).await.unwrap_err();
+        let error = read(drip([(0, 3), (0, 3)]), 4).await.unwrap_err();
         assert!(matches!(error, BodyError::TooLarge { limit: 4 }));
-        assert_eq!(read_body(drip([(0, 3), (0, 1)]), 4, RATE).await.unwrap().len(), 4);
+        assert_eq!(read(drip([(0, 3), (0, 1)]), 4).await.unwrap().len(), 4);
     }
 
     #[tokio::test]
@@ -370,7 +441,7 @@ mod tests {
     #[tokio::test]
     async fn a_body_in_one_piece_is_not_copied() {
         let bytes = Bytes::from_static(b"one piece");
-        let read = read_body(Full::new(bytes.clone()), 100, RATE).await.unwrap();
+        let read = read(Full::new(bytes.clone()), 100).await.unwrap();
         assert_eq!(read.as_ptr(), bytes.as_ptr());
     }
 }

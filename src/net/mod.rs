@@ -5,6 +5,7 @@
 //! [`client::HttpClient`].
 
 pub mod body;
+pub mod budget;
 pub mod client;
 pub mod headers;
 pub mod server;

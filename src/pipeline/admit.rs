@@ -1,14 +1,18 @@
 //! Finding the series of a batch, admitting new ones, and shedding others when the budget is spent.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::observe::seconds;
+use super::leave::Farewell;
+use super::observe::{Observer, seconds};
 use super::settings::Settings;
 use super::tally::Reason;
-use super::{Pipeline, Visit};
+use super::{Pipeline, Visit, Wiring};
 use crate::batch::SeriesSpan;
-use crate::series::{Cursor, Found, Newcomer, Refused, Series, SlotId, Walk};
+use crate::inject::{Emit, Replica};
+use crate::rules::Outputs;
+use crate::series::{Cursor, Found, Newcomer, Refused, Scope, Series, SlotId, Walk};
 
 /// At most this share of the table is evicted at once, so that a sweep is paid for by many newcomers.
 const SHED_SHARE: usize = 64;
@@ -20,6 +24,7 @@ pub(super) struct Admission<'a> {
     pipeline: &'a Pipeline,
     settings: &'a Settings,
     visit: &'a Visit<'a>,
+    replica: &'a Replica,
     walk: Walk<'a>,
     now_s: u32,
     labels: LabelBuffer,
@@ -46,56 +51,75 @@ impl<'a> Admission<'a> {
         pipeline: &'a Pipeline,
         settings: &'a Settings,
         visit: &'a Visit<'a>,
+        replica: &'a Replica,
         cursor: &Cursor,
     ) -> Self {
+        let mut walk = pipeline.series.walk(cursor);
+        if visit.wiring.is_whole() {
+            walk.leave_trail();
+        }
         Self {
             pipeline,
             settings,
             visit,
-            walk: pipeline.series.walk(cursor),
+            replica,
+            walk,
             now_s: seconds(visit.now_ms),
             labels: LabelBuffer::default(),
             at: None,
         }
     }
 
-    /// The series that `span` belongs to; `None` if no rule selects it.
+    /// The series that `span` belongs to; `None` if no rule selects it. `observer` says of those that go for
+    /// it that they end.
     #[inline]
-    pub(super) fn admit(&mut self, span: &SeriesSpan) -> Result<Option<&mut Series>, Reason> {
+    pub(super) fn admit(
+        &mut self,
+        span: &SeriesSpan,
+        observer: &mut Observer<'_, impl Emit>,
+    ) -> Result<Option<&mut Series>, Reason> {
+        let generation = self.settings.generation;
+        if let Some(id) = self.walk.step(&span.key, generation) {
+            self.at = Some(id);
+            return Ok(self.walk.series(id));
+        }
         let id = match self.walk.find(&span.key) {
             Found::Known(id) => id,
             Found::Unselected => return Ok(None),
-            Found::New => match self.meet(span)? {
+            Found::New => match self.meet(span, observer)? {
                 Some(id) => id,
                 None => return Ok(None),
             },
         };
         self.at = Some(id);
-        let generation = self.settings.generation;
         if self.walk.series(id).is_some_and(|series| series.generation != generation)
-            && !self.select_anew(id, span)
+            && !self.select_anew(id, span, observer)
         {
             return Ok(None);
         }
         Ok(self.walk.series(id))
     }
 
-    /// Where the sender's next batch begins.
-    pub(super) fn cursor(&self) -> Cursor {
-        self.walk.cursor()
+    /// Where the sender's next batch begins. The table is let go of.
+    pub(super) fn into_cursor(self) -> Cursor {
+        self.walk.into_cursor()
     }
 
     /// Forgets the series in hand: its state may be half changed.
-    pub(super) fn bury(&mut self) {
+    pub(super) fn bury(&mut self, observer: &mut Observer<'_, impl Emit>) {
         self.walk.release();
-        if let Some(id) = self.at.take() {
-            self.pipeline.evict(self.settings, id);
+        if let Some((_, farewell)) = self.at.take().and_then(|id| self.pipeline.evict(self.settings, id)) {
+            observer.bid(&farewell);
         }
     }
 
     /// A key that was never met: another spelling of a known series, an unselected or a new one.
     #[cold]
-    fn meet(&mut self, span: &SeriesSpan) -> Result<Option<SlotId>, Reason> {
+    fn meet(
+        &mut self,
+        span: &SeriesSpan,
+        observer: &mut Observer<'_, impl Emit>,
+    ) -> Result<Option<SlotId>, Reason> {
         self.walk.release();
         self.labels.fill(self.visit, span);
         let sorted = self.labels.sorted().ok_or(Reason::Labels)?;
@@ -106,43 +130,50 @@ impl<'a> Admission<'a> {
             return Ok(Some(known));
         }
         let Some(rule) = self.settings.select(&sorted) else {
-            table.remember_unselected(span.key, self.settings.limits.max_series);
+            if self.visit.wiring == Wiring::Gateway
+                && let Some(farewell) = self.pipeline.give_way(self.settings, self.visit.scope, &sorted)
+            {
+                observer.bid(&farewell);
+            }
+            self.remember_unselected(span);
             return Ok(None);
         };
         // A page that must not teach must not make series either.
-        if !self.visit.teach {
+        if !self.visit.wiring.teaches() {
             return Ok(None);
         }
         self.pipeline.make_room(self.settings, &newcomer, rule)?;
+        // Also of this series, where it comes back: what it has sent before ends before it begins anew.
+        self.pipeline.bid_farewells(self.visit.scope, self.replica, observer);
         let id = table.insert(&newcomer, rule, self.settings.generation).ok_or(Reason::SeriesLimit)?;
         self.walk.continue_behind(id);
         self.enrol(id);
         Ok(Some(id))
     }
 
-    /// Counts a newcomer in, under its rule and in its workload.
+    /// Counts a newcomer in under its rule.
     fn enrol(&mut self, id: SlotId) {
-        let (settings, pipeline) = (self.settings, self.pipeline);
+        let settings = self.settings;
         let Some(series) = self.walk.series(id) else { return };
         let plan = settings.plan(series.rule);
         plan.series.fetch_add(1, Ordering::Relaxed);
         series.signal = plan.signal(series.labels.metric_name());
-        series.workload = pipeline.workloads.of(series.scope(), &series.labels, pipeline.series.interner());
-        if let Some(workload) = &series.workload {
-            workload.count_scored(1);
-        }
     }
 
     /// The rules have changed since the series was selected: asks them again. `false` if none selects it.
     #[cold]
-    fn select_anew(&mut self, id: SlotId, span: &SeriesSpan) -> bool {
+    fn select_anew(&mut self, id: SlotId, span: &SeriesSpan, observer: &mut Observer<'_, impl Emit>) -> bool {
         let settings = self.settings;
         let Some(series) = self.walk.series(id) else { return false };
+        self.pipeline.move_to_its_replica(settings, series);
         let labels: Vec<_> = series.labels.scored().collect();
         if let Some(rule) = settings.select(&labels) {
+            let plan = settings.plan(rule);
+            if let Some(farewell) = self.pipeline.rename(settings, series, plan.outputs) {
+                observer.bid(&farewell);
+            }
             series.rule = rule;
             series.generation = settings.generation;
-            let plan = settings.plan(rule);
             plan.series.fetch_add(1, Ordering::Relaxed);
             let signal = plan.signal(series.labels.metric_name());
             if signal != series.signal {
@@ -152,9 +183,16 @@ impl<'a> Admission<'a> {
             return true;
         }
         self.walk.release();
-        self.pipeline.evict(settings, id);
-        self.pipeline.series.remember_unselected(span.key, settings.limits.max_series);
+        if let Some((_, farewell)) = self.pipeline.evict(settings, id) {
+            observer.bid(&farewell);
+        }
+        self.remember_unselected(span);
         false
+    }
+
+    fn remember_unselected(&self, span: &SeriesSpan) {
+        let (settings, table) = (self.settings, &self.pipeline.series);
+        table.remember_unselected(span.key, settings.limits.max_series, settings.generation);
     }
 }
 
@@ -178,8 +216,23 @@ impl Pipeline {
             self.sheds.not_before_s.store(newcomer.now_s.saturating_add(SWEEP_PAUSE_S), Ordering::Relaxed);
             return Err(Refused::TableFull);
         }
-        victims.into_iter().for_each(|id| self.evict(settings, id));
+        for (scope, farewell) in victims.into_iter().filter_map(|id| self.evict(settings, id)) {
+            self.keep(settings, &scope, farewell, newcomer.now_s);
+        }
         Ok(())
+    }
+
+    /// Takes the series of scopes that made room for others out of the table.
+    #[cold]
+    pub(super) fn evict_left_series(&self, settings: &Settings) {
+        let mut left = Vec::new();
+        self.series.for_each(|id, series| {
+            if series.scope().is_gone() {
+                left.push(id);
+            }
+        });
+        // Their scopes are gone, so there is nobody to whom a farewell could be said.
+        left.into_iter().for_each(|id| drop(self.evict(settings, id)));
     }
 
     /// Who goes: the longest idle; where nobody is idle, series of the least important rule, if `rule`
@@ -202,17 +255,26 @@ impl Pipeline {
         victims.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// Takes a series out of the table and out of every count.
-    fn evict(&self, settings: &Settings, id: SlotId) {
-        let Some(series) = self.series.evict(id) else { return };
-        self.injected.fetch_sub(usize::from(series.emitting), Ordering::Relaxed);
+    /// Takes a series out of the table and out of every count. What it owes is to be sent.
+    fn evict(&self, settings: &Settings, id: SlotId) -> Option<(Arc<Scope>, Farewell)> {
+        let mut series = self.series.evict(id)?;
+        let farewell = self.retire(settings, &mut series);
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(workload) = &series.workload {
-            workload.count_scored(-1);
-            workload.count_anomalous(-i64::from(series.anomalous));
+        farewell.map(|farewell| (Arc::clone(series.scope()), farewell))
+    }
+
+    /// What `series` owes when its score series are called by `settings` and are `outputs` from now on. What
+    /// stays is claimed again with its next sample.
+    fn rename(&self, settings: &Settings, series: &mut Series, outputs: Outputs) -> Option<Farewell> {
+        let names = settings.names_of(series.generation);
+        let renamed = !names.are(&settings.names);
+        if series.emitting == outputs && !renamed {
+            return None;
         }
+        let sent = self.release(series);
+        Farewell::of(series, if renamed { sent } else { sent.without(outputs) }, names)
     }
 }
 

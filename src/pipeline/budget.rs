@@ -23,8 +23,14 @@ pub struct Budget {
     pub injected: usize,
     /// Score series at the most (`scores.max_series`).
     pub max_injected: usize,
-    /// Tenants and targets.
-    pub scopes: usize,
+    /// Tenants whose series are kept apart.
+    pub tenants: usize,
+    /// Tenants at the most (`limits.max_tenants`).
+    pub max_tenants: usize,
+    /// Targets whose series are kept apart.
+    pub targets: usize,
+    /// Targets at the most (`scrape.max_targets`).
+    pub max_targets: usize,
     /// Workloads that are counted.
     pub workloads: usize,
     /// Bytes of a series' state and its place, without its labels.
@@ -84,7 +90,10 @@ impl Pipeline {
             max_series: settings.limits.max_series,
             injected: self.injected.load(Ordering::Relaxed),
             max_injected: settings.limits.max_injected,
-            scopes: self.scopes.len(),
+            tenants: self.scopes.tenants(),
+            max_tenants: settings.limits.scopes.tenants,
+            targets: self.scopes.targets(),
+            max_targets: settings.limits.scopes.targets,
             workloads: self.workloads.len(),
             bytes_per_series: self.series.bytes_per_series(),
             label_bytes: self.series.label_bytes(),
@@ -109,7 +118,16 @@ impl Collector for Gauges {
             ("sidelong_series_limit", "Scored series at the most (limits.max_series)", max),
             ("sidelong_score_series", "Score series that are being sent", injected),
             ("sidelong_score_series_limit", "Score series at the most (scores.max_series)", max_injected),
-            ("sidelong_scopes", "Tenants and targets; bounded by limits.max_tenants", self.0.scopes.len()),
+            (
+                "sidelong_tenants",
+                "Tenants kept apart; bounded by limits.max_tenants",
+                self.0.scopes.tenants(),
+            ),
+            (
+                "sidelong_targets",
+                "Targets kept apart; bounded by scrape.max_targets",
+                self.0.scopes.targets(),
+            ),
             ("sidelong_workloads", "Workloads; bounded by limits.max_workloads", self.0.workloads.len()),
             (
                 "sidelong_label_bytes",

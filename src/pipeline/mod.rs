@@ -2,10 +2,13 @@
 
 mod admit;
 mod budget;
+mod clash;
+mod leave;
 mod observe;
 mod settings;
 mod tally;
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -15,7 +18,7 @@ use parking_lot::RwLock;
 use crate::batch::{Batch, LabelSource};
 use crate::inject::{Emit, ScoreSample, Workloads};
 use crate::model::ModelHandle;
-use crate::series::{Cursor, Scope, Scopes, Table};
+use crate::series::{Scope, ScopeName, Scopes, Table};
 use admit::Admission;
 use observe::Observer;
 
@@ -32,7 +35,25 @@ pub struct Pipeline {
     workloads: Workloads,
     settings: RwLock<Arc<Settings>>,
     sheds: admit::Sheds,
+    sweep: leave::Sweep,
+    farewells: leave::Farewells,
+    taken: clash::Taken,
     injected: AtomicUsize,
+}
+
+/// By which way a batch came, and where its scores go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// A write request: its scores follow it downstream.
+    Gateway,
+    /// A write request: its scores are read at `/scores`.
+    LoopBack,
+    /// A page, with all that its target has to say: its scores stand at its end.
+    Page {
+        /// Whether its samples teach. A page that is scraped again within its interval does not: it is
+        /// scored against the state before the interval.
+        teach: bool,
+    },
 }
 
 /// A batch on its way through the corridor.
@@ -46,9 +67,22 @@ pub struct Visit<'a> {
     pub labels: &'a dyn LabelSource,
     /// The arrival clock, in milliseconds since the epoch.
     pub now_ms: i64,
-    /// Whether the samples teach. A page that is scraped again within its interval does not: it is
-    /// scored against the state before the interval.
-    pub teach: bool,
+    /// Its way.
+    pub wiring: Wiring,
+}
+
+// === impl Wiring ===
+
+impl Wiring {
+    /// Whether the samples teach.
+    pub fn teaches(self) -> bool {
+        self != Self::Page { teach: false }
+    }
+
+    /// Whether a series that is not there has ended.
+    fn is_whole(self) -> bool {
+        self == Self::Page { teach: true }
+    }
 }
 
 // === impl Pipeline ===
@@ -70,17 +104,26 @@ impl Pipeline {
             workloads,
             settings,
             sheds: admit::Sheds::default(),
+            sweep: leave::Sweep::default(),
+            farewells: leave::Farewells::default(),
+            taken: clash::Taken::default(),
             injected: AtomicUsize::new(0),
         }
     }
 
     /// Scores every selected series of the visiting batch. Never fails: what cannot be scored is counted
     /// and skipped, and the batch itself is never touched.
-    pub fn score(&self, cursor: &mut Cursor, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
+    pub fn score(&self, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
         let model = self.model.current(); // one version for the whole batch
         let settings = self.settings(); // and one set of rules
-        let mut admission = Admission::new(self, &settings, visit, cursor);
-        let mut observer = Observer::new(&model.detector, &settings, &self.injected, visit, out);
+        if self.scopes.take_left_series() {
+            self.evict_left_series(&settings);
+        }
+        let replica = settings.replica_of_batch(visit);
+        let mut observer = Observer::new(self, &model.detector, &settings, visit, out);
+        self.bid_farewells(visit.scope, &replica, &mut observer);
+        let mut cursor = visit.scope.take_cursor();
+        let mut admission = Admission::new(self, &settings, visit, &replica, &cursor);
         let mut next = 0;
         while next < visit.batch.series.len() {
             let walked =
@@ -88,24 +131,44 @@ impl Pipeline {
             if walked.is_err() {
                 // A detector that panics loses the series it broke on, not the batch.
                 observer.tally.unscored(Reason::Panic, 1);
-                admission.bury();
+                admission.bury(&mut observer);
                 next += 1;
             }
         }
-        *cursor = admission.cursor();
+        let last = std::mem::replace(&mut cursor, admission.into_cursor());
+        match visit.wiring.is_whole() {
+            true => self.retire_absent(&settings, visit, &cursor.chunks_with(&last)),
+            false => cursor.keep_trail(last),
+        }
+        visit.scope.put_cursor(cursor);
+        observer.tell_workloads(visit, &replica);
+        self.sweep(&settings, observe::seconds(visit.now_ms));
         observer.tally
     }
 
+    /// The scope called `name`, made if need be; `None` where as many tenants or targets are known as may be,
+    /// and none has been idle for long enough to make room.
+    pub fn scope(&self, name: &ScopeName, now_ms: i64) -> Option<Arc<Scope>> {
+        self.scopes.get(name, observe::seconds(now_ms), &self.settings.read().limits.scopes)
+    }
+
     /// The newest score of every series of `scope` that is being sent and has not ended, each with the
-    /// timestamp of the sample that it judges.
+    /// timestamp of the sample that it judges; and the newest counts of each workload that such a series is in,
+    /// with the timestamp at which they were counted.
     pub fn newest(&self, scope: &Scope) -> Vec<ScoreSample> {
         let (model, settings) = (self.model.current(), self.settings());
-        let mut scores = Vec::new();
+        let (mut scores, mut workloads) = (Vec::new(), HashMap::new());
         self.series.for_each(|_, series| {
-            if series.scope().id() == scope.id() && series.generation == settings.generation {
-                observe::repeat(&model.detector, &settings, &self.injected, series, &mut scores);
+            if series.scope().id() != scope.id() || series.generation != settings.generation {
+                return;
+            }
+            observe::repeat(self, &model.detector, &settings, series, &mut scores);
+            // Counted whatever is sent of it, but for one that has ended.
+            if let Some(workload) = series.workload.as_ref().filter(|_| series.score.is_some()) {
+                workloads.entry(Arc::as_ptr(workload)).or_insert_with(|| Arc::clone(workload));
             }
         });
+        workloads.values().for_each(|workload| workload.repeat(&settings.names, &mut scores));
         scores
     }
 
@@ -118,10 +181,12 @@ impl Pipeline {
     /// they fall under is decided anew when they are next seen.
     pub fn configure(&self, mut settings: Settings) {
         let mut current = self.settings.write();
-        settings.generation = current.generation.wrapping_add(1);
+        settings.follow(&current);
+        let generation = settings.generation;
         *current = Arc::new(settings);
         drop(current);
-        self.series.forget_unselected();
+        self.taken.clear();
+        self.series.rules_changed(generation);
     }
 
     /// The series that are being scored.
@@ -129,7 +194,7 @@ impl Pipeline {
         &self.series
     }
 
-    /// The tenants and targets that were met.
+    /// The tenants and targets that are known.
     pub fn scopes(&self) -> &Scopes {
         &self.scopes
     }
@@ -155,7 +220,7 @@ fn run(
 ) {
     while let Some(span) = visit.batch.series.get(*next) {
         let samples = visit.batch.samples_of(span);
-        match admission.admit(span) {
+        match admission.admit(span, observer) {
             Ok(Some(series)) => samples.iter().for_each(|sample| observer.observe(series, *sample)),
             Ok(None) => observer.tally.unselected += samples.len() as u64,
             Err(reason) => observer.tally.unscored(reason, samples.len() as u64),
@@ -164,5 +229,7 @@ fn run(
     }
 }
 
+#[cfg(test)]
+mod swap_tests;
 #[cfg(test)]
 mod tests;

@@ -1,21 +1,21 @@
 //! One sample of one series: settle what came before, judge, send.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
-use super::Visit;
+use super::leave::Farewell;
 use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
+use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
 use crate::detect::{Detector, Judgement};
-use crate::inject::{Emit, Output};
-use crate::series::Series;
+use crate::inject::{Emit, Output, Replica, Telling};
+use crate::series::{Series, Standing};
 
 /// Judges the samples of one batch and sends what the rules ask for.
 pub(super) struct Observer<'a, E> {
+    pipeline: &'a Pipeline,
     detector: &'a Detector,
     settings: &'a Settings,
-    /// Score series that are being sent, over all batches.
-    injected: &'a AtomicUsize,
     latest_ms: i64,
     now_s: u32,
     teach: bool,
@@ -27,19 +27,19 @@ pub(super) struct Observer<'a, E> {
 
 impl<'a, E: Emit> Observer<'a, E> {
     pub(super) fn new(
+        pipeline: &'a Pipeline,
         detector: &'a Detector,
         settings: &'a Settings,
-        injected: &'a AtomicUsize,
         visit: &Visit<'_>,
         out: &'a mut E,
     ) -> Self {
         Self {
+            pipeline,
             detector,
             settings,
-            injected,
             latest_ms: visit.now_ms.saturating_add(settings.limits.max_future_ms),
             now_s: seconds(visit.now_ms),
-            teach: visit.teach,
+            teach: visit.wiring.teaches(),
             out,
             tally: Tally::default(),
         }
@@ -76,7 +76,9 @@ impl<'a, E: Emit> Observer<'a, E> {
             if sample.timestamp_ms < newest.timestamp_ms {
                 return Err(Reason::OutOfOrder);
             }
-            if sample.timestamp_ms == newest.timestamp_ms {
+            // One replica of a pair says that the series ended, the other that it goes on: it goes on.
+            let goes_on = is_stale_marker(newest.value) && !is_stale_marker(sample.value);
+            if sample.timestamp_ms == newest.timestamp_ms && !goes_on {
                 return Err(Reason::Duplicate);
             }
         }
@@ -86,19 +88,21 @@ impl<'a, E: Emit> Observer<'a, E> {
         Ok(())
     }
 
-    /// A sample that teaches nothing. A repeat of the newest sample, as a retry brings it, is given the
-    /// same score again.
+    /// A sample that teaches nothing. A repeat of the newest sample, as a retry brings it, is sent again
+    /// what was sent for it.
     #[cold]
     fn pass_by(&mut self, series: &mut Series, plan: &Plan, sample: Sample, reason: Reason) {
+        if self.teach {
+            series.seen_s = self.now_s;
+        }
         let repeated = reason == Reason::Duplicate && series.newest == Some(sample);
-        match series.score {
-            Some(score) if repeated => {
+        match series.score.filter(|_| repeated) {
+            Some(end) if is_stale_marker(end) => self.emit_stale(series, plan, sample.timestamp_ms),
+            Some(score) if series.is_emitting() => {
                 let again = Judgement { score, ..self.judge(series, plan, sample) };
                 self.emit(series, plan, sample.timestamp_ms, again);
             }
-            _ if repeated && is_stale_marker(sample.value) => {
-                self.emit_stale(series, plan, sample.timestamp_ms);
-            }
+            _ if repeated => {}
             _ => self.tally.unscored(reason, 1),
         }
     }
@@ -126,12 +130,12 @@ impl<'a, E: Emit> Observer<'a, E> {
         series.newest = Some(sample);
         series.score = Some(score);
         series.seen_s = self.now_s;
-        let anomalous = score >= 1.0;
-        if anomalous != series.anomalous {
-            turn(series, plan, anomalous);
+        let standing = if score >= 1.0 { Standing::Anomalous } else { Standing::Ordinary };
+        if standing != series.standing {
+            self.turn(series, plan, standing);
         }
         self.tally.scored += 1;
-        self.tally.anomalous += u64::from(anomalous);
+        self.tally.anomalous += u64::from(standing == Standing::Anomalous);
     }
 
     #[inline]
@@ -144,10 +148,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             self.emit_stale(series, plan, at_ms);
         }
         if self.teach && !sent {
-            self.release(series);
-        }
-        if let Some(workload) = &series.workload {
-            workload.send(at_ms, &self.settings.names, self.out);
+            self.pipeline.release(series);
         }
     }
 
@@ -172,6 +173,17 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
     }
 
+    /// Sends the counts of the workloads of `visit`'s scope and replica, behind its scores.
+    pub(super) fn tell_workloads(&mut self, visit: &Visit<'_>, replica: &Replica) {
+        let page = matches!(visit.wiring, Wiring::Page { .. });
+        // The times of a page's samples are the page's own affair; a count stands at the time of the scrape.
+        let newest = visit.batch.samples.iter().map(|sample| sample.timestamp_ms).max();
+        let at_ms = newest.filter(|_| !page).map_or(visit.now_ms, |newest| newest.min(visit.now_ms));
+        let telling = Telling { names: &self.settings.names, at_ms, page };
+        let taken = |output, labels: &_| self.pipeline.is_taken(visit.scope, labels, [output].into_iter());
+        self.pipeline.workloads.tell(visit.scope, replica, telling, taken, self.out);
+    }
+
     /// The series ended: so do the series that were made of it.
     fn end(&mut self, series: &mut Series, timestamp_ms: i64) {
         let plan = self.settings.plan(series.rule);
@@ -183,33 +195,51 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
         self.settle(series);
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
-        series.score = None;
-        self.release(series);
+        series.score = series.is_emitting().then_some(stale_marker());
+        // Its end was sent, in time.
+        drop(self.pipeline.retire(self.settings, series));
         series.seen_s = self.now_s;
-        if series.anomalous {
-            turn(series, plan, false);
-        }
     }
 
-    /// Claims room for the series that are made of this one; `false` if `scores.max_series` are being sent.
+    /// The series became anomalous, or ordinary again, or is counted from now on.
+    #[cold]
+    fn turn(&self, series: &mut Series, plan: &Plan, standing: Standing) {
+        if standing == Standing::Anomalous {
+            plan.findings.fetch_add(1, Ordering::Relaxed);
+        }
+        self.pipeline.stand(self.settings, series, standing);
+    }
+
+    /// Claims room for the series that are made of this one; `false` if `scores.max_series` are being sent, or if
+    /// the stream has one that is called the same.
     #[cold]
     fn claim(&mut self, series: &mut Series, plan: &Plan) -> bool {
         if !self.teach {
             return false; // what the teaching scrape of this interval did not send is not sent now either
         }
+        if self.pipeline.is_taken(series.scope(), &series.labels, plan.outputs.iter().map(Output::from)) {
+            self.tally.unscored(Reason::Clash, 1);
+            return false;
+        }
         let count = plan.outputs.count();
-        let before = self.injected.fetch_add(count, Ordering::Relaxed);
+        let before = self.pipeline.injected.fetch_add(count, Ordering::Relaxed);
         if before + count > self.settings.limits.max_injected {
-            self.injected.fetch_sub(count, Ordering::Relaxed);
+            self.pipeline.injected.fetch_sub(count, Ordering::Relaxed);
             self.tally.unscored(Reason::ScoreLimit, 1);
             return false;
         }
-        series.emitting = count as u8;
+        series.emitting = plan.outputs;
         true
     }
 
-    fn release(&self, series: &mut Series) {
-        self.injected.fetch_sub(usize::from(std::mem::take(&mut series.emitting)), Ordering::Relaxed);
+    /// Sends the stale markers that a series owes which leaves without an end of its own.
+    #[cold]
+    pub(super) fn bid(&mut self, farewell: &Farewell) {
+        self.tally.stale += 1;
+        let end = Sample { timestamp_ms: farewell.at_ms, value: stale_marker() };
+        for output in farewell.outputs.iter() {
+            self.out.emit(&farewell.labels, farewell.names.of(output.into()), end);
+        }
     }
 
     fn emit_stale(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64) {
@@ -223,9 +253,9 @@ impl<'a, E: Emit> Observer<'a, E> {
 
 /// Sends again what was last sent of `series`, unless it has ended.
 pub(super) fn repeat(
+    pipeline: &Pipeline,
     detector: &Detector,
     settings: &Settings,
-    injected: &AtomicUsize,
     series: &mut Series,
     out: &mut impl Emit,
 ) {
@@ -233,9 +263,9 @@ pub(super) fn repeat(
         return;
     };
     let mut observer = Observer {
+        pipeline,
         detector,
         settings,
-        injected,
         latest_ms: i64::MAX,
         now_s: series.seen_s,
         teach: false,
@@ -245,18 +275,6 @@ pub(super) fn repeat(
     let plan = settings.plan(series.rule);
     let judged = Judgement { score, ..observer.judge(series, plan, newest) };
     observer.emit(series, plan, newest.timestamp_ms, judged);
-}
-
-/// The series became anomalous, or ordinary again.
-#[cold]
-fn turn(series: &mut Series, plan: &Plan, anomalous: bool) {
-    series.anomalous = anomalous;
-    if anomalous {
-        plan.findings.fetch_add(1, Ordering::Relaxed);
-    }
-    if let Some(workload) = &series.workload {
-        workload.count_anomalous(if anomalous { 1 } else { -1 });
-    }
 }
 
 /// Milliseconds since the epoch as whole seconds, held to what 32 bits can say.

@@ -2,10 +2,16 @@
 
 use std::sync::atomic::AtomicUsize;
 
+use super::Visit;
 use crate::detect::{Demands, Direction};
-use crate::inject::{Names, Output};
+use crate::inject::{Names, Output, Replica};
 use crate::rules::{self, Emit, Kind, Rule, RuleId, RuleSet};
+use crate::series::labels::SeriesLabels;
+use crate::series::{Scope, ScopeLimits, ScopeName};
 use crate::signals::Signal;
+
+/// Name templates of earlier configurations by which score series may still be ended.
+const REMEMBERED_NAMES: usize = 16;
 
 /// One configuration of the corridor.
 #[derive(Debug)]
@@ -18,6 +24,10 @@ pub struct Settings {
     pub names: Names,
     /// Limits of the corridor.
     pub limits: Limits,
+    /// Labels that tell the replicas of a highly available pair apart.
+    pub ha_labels: Vec<String>,
+    /// Other names that were in force, each until the generation it stands with.
+    earlier_names: Vec<(u16, Names)>,
     /// Counts up with every configuration, to tell which series were selected by an older one.
     pub(super) generation: u16,
 }
@@ -29,6 +39,8 @@ pub struct Limits {
     pub max_series: usize,
     /// Scored series of one tenant or target.
     pub max_series_per_scope: usize,
+    /// Tenants and targets whose series are kept apart.
+    pub scopes: ScopeLimits,
     /// Score series that may be sent at the same time, over all rules.
     pub max_injected: usize,
     /// Seconds without a sample after which a series may be evicted for another.
@@ -58,7 +70,53 @@ impl Settings {
     /// The settings for `rules`.
     pub fn new(rules: RuleSet, names: Names, limits: Limits) -> Self {
         let plans = rules.iter().map(|(_, rule)| Plan::new(rule)).collect();
-        Self { rules, plans, names, limits, generation: 0 }
+        Self { rules, plans, names, limits, ha_labels: Vec::new(), earlier_names: Vec::new(), generation: 0 }
+    }
+
+    /// The same with replicas that are told apart by `ha_labels`.
+    pub fn with_ha_labels(self, ha_labels: Vec<String>) -> Self {
+        Self { ha_labels, ..self }
+    }
+
+    /// Follows `before`: counts on, and remembers what its series are called.
+    pub(super) fn follow(&mut self, before: &Self) {
+        self.generation = before.generation.wrapping_add(1);
+        self.earlier_names.clone_from(&before.earlier_names);
+        if !before.names.are(&self.names) {
+            self.earlier_names.push((before.generation, before.names));
+        }
+        let forgotten = self.earlier_names.len().saturating_sub(REMEMBERED_NAMES);
+        self.earlier_names.drain(..forgotten);
+    }
+
+    /// What the score series of a series that was selected by `generation` are called.
+    pub(super) fn names_of(&self, generation: u16) -> Names {
+        let then = self.earlier_names.iter().find(|(until, _)| generation <= *until);
+        then.map_or(self.names, |(_, names)| *names)
+    }
+
+    /// The replica that a series of `scope` comes from. A page has none: who scrapes is not on it.
+    pub(super) fn replica_of(&self, scope: &Scope, labels: &SeriesLabels) -> Replica {
+        match scope.name() {
+            ScopeName::Tenant(_) => Replica::of(&self.ha_labels, |name| labels.get(name).unwrap_or_default()),
+            ScopeName::Target(_) => Replica::default(),
+        }
+    }
+
+    /// The replica that a batch comes from, by its first series: as a receiver decides it.
+    pub(super) fn replica_of_batch(&self, visit: &Visit<'_>) -> Replica {
+        let (ScopeName::Tenant(_), Some(first)) = (visit.scope.name(), visit.batch.series.first()) else {
+            return Replica::default();
+        };
+        let mut found = vec![String::new(); self.ha_labels.len()];
+        visit.labels.for_each_label(&first.labels, &mut |name, value| {
+            for (label, place) in self.ha_labels.iter().zip(&mut found) {
+                if label.as_bytes() == name {
+                    *place = String::from_utf8_lossy(value).into_owned();
+                }
+            }
+        });
+        found.into_iter().collect()
     }
 
     #[inline]
@@ -76,6 +134,7 @@ impl Default for Limits {
         Self {
             max_series: 200_000,
             max_series_per_scope: 200_000,
+            scopes: ScopeLimits::default(),
             max_injected: 200_000,
             idle_after_s: 600,
             max_future_ms: 2 * 3_600_000,

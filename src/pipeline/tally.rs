@@ -9,8 +9,10 @@ pub enum Reason {
     Limit,
     /// The body could not be decoded.
     Undecodable,
-    /// As many tenants are known as are allowed.
+    /// As many tenants are known as are allowed, and none is idle.
     TenantLimit,
+    /// As many targets are known as are allowed, and none is idle.
+    TargetLimit,
     /// The scorer had too much waiting, or did not answer within its budget.
     Overload,
     /// The detector panicked; the series starts anew.
@@ -31,6 +33,8 @@ pub enum Reason {
     NotFinite,
     /// Scored, but as many score series are being sent as may be.
     ScoreLimit,
+    /// Scored, but the stream has a series of its own that is called what the score series would be.
+    Clash,
 }
 
 /// What came of one batch.
@@ -51,10 +55,11 @@ pub struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Limit,
         Self::Undecodable,
         Self::TenantLimit,
+        Self::TargetLimit,
         Self::Overload,
         Self::Panic,
         Self::SeriesLimit,
@@ -65,6 +70,7 @@ impl Reason {
         Self::Duplicate,
         Self::NotFinite,
         Self::ScoreLimit,
+        Self::Clash,
     ];
 
     /// The value of the metric label `reason`.
@@ -73,6 +79,7 @@ impl Reason {
             Self::Limit => "limit",
             Self::Undecodable => "undecodable",
             Self::TenantLimit => "tenant_limit",
+            Self::TargetLimit => "target_limit",
             Self::Overload => "overload",
             Self::Panic => "panic",
             Self::SeriesLimit => "series_limit",
@@ -83,6 +90,7 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::NotFinite => "not_finite",
             Self::ScoreLimit => "score_limit",
+            Self::Clash => "clash",
         }
     }
 }

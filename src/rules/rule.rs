@@ -210,6 +210,9 @@ impl Outputs {
     /// The score alone.
     pub const SCORE: Self = Self(Output::AnomalyScore.bit());
 
+    /// No output.
+    pub const NONE: Self = Self(0);
+
     /// Whether `output` is in the set.
     pub fn contains(self, output: Output) -> bool {
         self.0 & output.bit() != 0
@@ -218,6 +221,17 @@ impl Outputs {
     /// The members in the order of [`Output::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Output> {
         Output::ALL.into_iter().filter(move |output| self.contains(*output))
+    }
+
+    /// Whether nothing is in the set.
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The members that are not in `others`.
+    pub fn without(self, others: Self) -> Self {
+        Self(self.0 & !others.0)
     }
 
     /// How many series are sent for each scored one.
@@ -274,5 +288,7 @@ mod tests {
         let outputs: Outputs = [Output::YhatUpper, Output::AnomalyScore].into_iter().collect();
         assert_eq!(outputs.iter().collect::<Vec<_>>(), [Output::AnomalyScore, Output::YhatUpper]);
         assert_eq!(outputs.count(), 2);
+        assert_eq!(outputs.without(Outputs::SCORE).iter().collect::<Vec<_>>(), [Output::YhatUpper]);
+        assert!(outputs.without(outputs).is_empty());
     }
 }

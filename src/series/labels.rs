@@ -30,6 +30,24 @@ pub struct SeriesLabels {
     pairs: Box<[Arc<Pair>]>,
     name_at: u16,
     for_at: u16,
+    spellings: Mutex<Vec<Known>>,
+}
+
+/// How somebody writes a series of these labels: work that is kept with the labels for the next time. What is in
+/// it is the writer's own.
+#[derive(Debug, Default)]
+pub struct Spelling {
+    /// What is written.
+    pub bytes: Box<[u8]>,
+    /// What else the writer wants to know of it.
+    pub numbers: [u32; 3],
+}
+
+#[derive(Debug)]
+struct Known {
+    /// The name that the series is written under, and in which of the writer's ways.
+    under: (u32, u32),
+    spelling: Arc<Spelling>,
 }
 
 /// Hands out each distinct [`Pair`] once, for as long as somebody holds it.
@@ -85,8 +103,8 @@ impl Drop for Pair {
 impl SeriesLabels {
     /// Takes the labels of a series as its source spells them, in any order.
     ///
-    /// An empty value is the same as no label and is left out. A label called [`FOR`] that the series has itself is renamed to [`EXPORTED_FOR`]. An empty value is
-    /// the same as no label, and is left out.
+    /// A label called [`FOR`] that the series has itself is renamed to [`EXPORTED_FOR`]. An empty value is the
+    /// same as no label, and is left out.
     pub fn of_scored(labels: &[(&str, &str)], interner: &Interner) -> Self {
         let mut renamed: Vec<(&str, &str)> = labels
             .iter()
@@ -102,6 +120,7 @@ impl SeriesLabels {
         Self {
             name_at: at(METRIC_NAME),
             for_at: at(FOR),
+            spellings: Mutex::default(),
             pairs: renamed.iter().map(|&(name, value)| interner.pair(name, value)).collect(),
         }
     }
@@ -110,6 +129,18 @@ impl SeriesLabels {
     #[inline]
     pub fn around_name(&self) -> (&[Arc<Pair>], &[Arc<Pair>]) {
         self.pairs.split_at(self.name_at as usize)
+    }
+
+    /// How the series called `name` is written in `way`, made by `spell` the first time.
+    pub fn spelling(&self, name: &Pair, way: u32, spell: impl FnOnce() -> Spelling) -> Arc<Spelling> {
+        let under = (name.id(), way);
+        let mut known = self.spellings.lock();
+        if let Some(known) = known.iter().find(|known| known.under == under) {
+            return Arc::clone(&known.spelling);
+        }
+        let spelling = Arc::new(spell());
+        known.push(Known { under, spelling: Arc::clone(&spelling) });
+        spelling
     }
 
     /// All pairs of the score series but its `__name__`, sorted.

@@ -6,6 +6,6 @@ mod scopes;
 mod slot;
 mod table;
 
-pub use scopes::{Scope, ScopeName, Scopes, Spelling};
-pub use slot::Series;
+pub use scopes::{Scope, ScopeLimits, ScopeName, Scopes, Spelling};
+pub use slot::{Series, Standing};
 pub use table::{Cursor, Found, MAX_SERIES, Newcomer, Refused, SlotId, Table, Walk};

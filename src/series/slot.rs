@@ -7,6 +7,7 @@ use super::scopes::Scope;
 use crate::batch::{Key, Sample};
 use crate::detect;
 use crate::inject::Workload;
+use crate::rules::Outputs;
 use crate::signals::Signal;
 
 /// Everything Sidelong remembers of one scored series, of fixed size but for its labels.
@@ -22,12 +23,12 @@ pub struct Series {
     pub taught: Option<Sample>,
     /// The newest sample: judged, not yet learned from.
     pub newest: Option<Sample>,
-    /// The score that the newest sample was given.
+    /// The score that the newest sample was given; a stale marker where that one ended the score series too.
     pub score: Option<f64>,
-    /// Series made of this one that are being sent; they owe a stale marker when they stop.
-    pub emitting: u8,
-    /// The newest sample was scored above 1.
-    pub anomalous: bool,
+    /// What of this one is being sent; it owes a stale marker when it stops.
+    pub emitting: Outputs,
+    /// Where it stands in the counts.
+    pub standing: Standing,
     /// What of it is judged.
     pub signal: Signal,
     /// Index of the deciding rule in the rule set of generation `rules`.
@@ -36,13 +37,27 @@ pub struct Series {
     pub generation: u16,
     /// When it was last seen, in seconds since the epoch, by the arrival clock.
     pub seen_s: u32,
-    /// Workload that it is counted in.
+    /// Workload that it is counted in while it stands there.
     pub workload: Option<Arc<Workload>>,
     /// Labels of its score series.
     pub labels: Arc<SeriesLabels>,
     pub(super) scope: Arc<Scope>,
     pub(super) keys: [Key; 2],
 }
+
+/// How a series stands in the counts of its workload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// Not counted: it was not scored yet, has ended, or was not seen for long.
+    #[default]
+    Out,
+    /// Counted as scored.
+    Ordinary,
+    /// Counted as scored and as anomalous: the newest sample was scored above 1.
+    Anomalous,
+}
+
+// === impl Series ===
 
 impl Series {
     /// The scope that the series belongs to.
@@ -53,11 +68,25 @@ impl Series {
     /// Whether its score is being sent.
     #[inline]
     pub fn is_emitting(&self) -> bool {
-        self.emitting > 0
+        !self.emitting.is_empty()
+    }
+
+    /// Whether it takes part in the counts or in what is sent.
+    pub fn is_counted(&self) -> bool {
+        self.standing != Standing::Out || self.is_emitting()
     }
 
     #[inline]
     pub(super) fn goes_by(&self, key: &Key) -> bool {
         self.keys[0] == *key || self.keys[1] == *key
+    }
+}
+
+// === impl Standing ===
+
+impl Standing {
+    /// 1 for an anomalous series, else 0: what it counts for.
+    pub fn anomalous(self) -> i64 {
+        i64::from(self == Self::Anomalous)
     }
 }

@@ -14,9 +14,10 @@ use parking_lot::{Mutex, MutexGuard};
 use super::hash::KeyHasher;
 use super::labels::{Interner, SeriesLabels};
 use super::scopes::Scope;
-use super::slot::Series;
+use super::slot::{Series, Standing};
 use crate::batch::Key;
 use crate::detect;
+use crate::rules::Outputs;
 use crate::signals::Signal;
 
 /// Series a chunk holds.
@@ -36,6 +37,8 @@ pub struct SlotId(u32);
 #[derive(Clone, Debug, Default)]
 pub struct Cursor {
     next: u32,
+    /// Chunks that the series of the last whole page lie in, in order.
+    chunks: Vec<u32>,
 }
 
 /// What the index knows of a key.
@@ -79,7 +82,8 @@ pub struct Table {
     index: DashMap<Key, u32, KeyHasher>,
     chunks: Box<[OnceLock<Box<Chunk>>]>,
     interner: Interner,
-    /// Serialises inserts and evictions; never taken while a chunk is held.
+    /// Serialises inserts, evictions and what is remembered under which rules; never taken while a chunk is
+    /// held.
     places: Mutex<Places>,
     live: AtomicUsize,
     unselected: AtomicUsize,
@@ -91,6 +95,8 @@ type Chunk = Mutex<Vec<Option<Series>>>;
 struct Places {
     free: Vec<u32>,
     next: u32,
+    /// Of the rules in force.
+    generation: u16,
 }
 
 /// One pass over the table with a batch in hand.
@@ -99,6 +105,8 @@ pub struct Walk<'t> {
     table: &'t Table,
     held: Option<(u32, MutexGuard<'t, Vec<Option<Series>>>)>,
     next: u32,
+    /// Chunks that were held, if they are asked for.
+    trail: Option<Vec<u32>>,
 }
 
 // === impl Table ===
@@ -151,7 +159,7 @@ impl Table {
 
     /// Starts a pass where `cursor` left off.
     pub fn walk(&self, cursor: &Cursor) -> Walk<'_> {
-        Walk { table: self, held: None, next: cursor.next }
+        Walk { table: self, held: None, next: cursor.next, trail: None }
     }
 
     /// Finds the series of `newcomer` under another spelling of its labels, and learns that spelling.
@@ -178,8 +186,31 @@ impl Table {
         Ok(Some(SlotId(id)))
     }
 
-    /// Remembers that no rule selects the series called `key`.
-    pub fn remember_unselected(&self, key: Key, max_series: usize) {
+    /// The key of `sorted` labels in `scope`, however a source spells them.
+    pub fn key<'a>(&self, scope: &Scope, sorted: impl Iterator<Item = (&'a str, &'a str)>) -> Key {
+        scope.canonical_key(sorted)
+    }
+
+    /// The series of `scope` with these labels, `__name__` among them, if it is known.
+    pub fn look_up(&self, scope: &Scope, mut labels: Vec<(&str, &str)>) -> Option<SlotId> {
+        labels.sort_unstable();
+        let id = *self.index.get(&scope.canonical_key(labels.into_iter()))?;
+        (id != UNSELECTED).then_some(SlotId(id))
+    }
+
+    /// What `read` makes of the series at `id`, if it is there; its chunk is held meanwhile.
+    pub fn with<T>(&self, id: SlotId, read: impl FnOnce(&mut Series) -> T) -> Option<T> {
+        let mut chunk = self.chunk(id.0 / CHUNK_SERIES).lock();
+        chunk.get_mut((id.0 % CHUNK_SERIES) as usize)?.as_mut().map(read)
+    }
+
+    /// Remembers that no rule of `generation` selects the series called `key`, unless other rules are in force
+    /// by now: a batch that began before they were says nothing for them.
+    pub fn remember_unselected(&self, key: Key, max_series: usize, generation: u16) {
+        let places = self.places.lock();
+        if places.generation != generation {
+            return;
+        }
         let limit = max_series.saturating_mul(UNSELECTED_SHARE);
         if self.unselected.load(Ordering::Relaxed) >= limit {
             self.forget_unselected();
@@ -189,8 +220,13 @@ impl Table {
         }
     }
 
-    /// Forgets which series no rule selects: other rules may.
-    pub fn forget_unselected(&self) {
+    /// Rules of `generation` are in force: what those before them did not select is forgotten.
+    pub fn rules_changed(&self, generation: u16) {
+        self.places.lock().generation = generation;
+        self.forget_unselected();
+    }
+
+    fn forget_unselected(&self) {
         self.index.retain(|_, id| *id != UNSELECTED);
         self.unselected.store(0, Ordering::Relaxed);
     }
@@ -204,8 +240,8 @@ impl Table {
             taught: None,
             newest: None,
             score: None,
-            emitting: 0,
-            anomalous: false,
+            emitting: Outputs::NONE,
+            standing: Standing::Out,
             signal: Signal::Value,
             rule,
             generation,
@@ -254,15 +290,22 @@ impl Table {
 
     /// Calls `each` for every series, one chunk locked at a time.
     pub fn for_each(&self, mut each: impl FnMut(SlotId, &mut Series)) {
-        let used = self.places.lock().next;
-        for number in 0..used.div_ceil(CHUNK_SERIES) {
-            let mut chunk = self.chunk(number).lock();
-            for (at, place) in chunk.iter_mut().enumerate() {
-                if let Some(series) = place {
-                    each(SlotId(number * CHUNK_SERIES + at as u32), series);
-                }
+        (0..self.chunks()).for_each(|number| self.for_chunk(number, &mut each));
+    }
+
+    /// Calls `each` for every series of one chunk.
+    pub fn for_chunk(&self, number: u32, mut each: impl FnMut(SlotId, &mut Series)) {
+        let mut chunk = self.chunk(number).lock();
+        for (at, place) in chunk.iter_mut().enumerate() {
+            if let Some(series) = place {
+                each(SlotId(number * CHUNK_SERIES + at as u32), series);
             }
         }
+    }
+
+    /// Chunks that were ever used; they are numbered from 0.
+    pub fn chunks(&self) -> u32 {
+        self.places.lock().next.div_ceil(CHUNK_SERIES)
     }
 
     fn chunk(&self, number: u32) -> &Chunk {
@@ -275,6 +318,23 @@ fn same_labels(known: &SeriesLabels, sorted: &[(&str, &str)]) -> bool {
     let mut known: Vec<_> = known.scored().collect();
     known.sort_unstable();
     known == sorted
+}
+
+// === impl Cursor ===
+
+impl Cursor {
+    /// The chunks that the last whole page and the one before lie in, `self` being the cursor behind the last.
+    pub fn chunks_with(&self, before: &Self) -> Vec<u32> {
+        let mut both = [self.chunks.as_slice(), &before.chunks].concat();
+        both.sort_unstable();
+        both.dedup();
+        both
+    }
+
+    /// Keeps the trail of `before`, since this batch was no whole page.
+    pub fn keep_trail(&mut self, before: Self) {
+        self.chunks = before.chunks;
+    }
 }
 
 // === impl Places ===
@@ -305,6 +365,18 @@ impl<'t> Walk<'t> {
         self.look_up(key)
     }
 
+    /// Steps to the next slot, if it holds the series of `key` as rules of `generation` selected it: nearly always.
+    #[inline]
+    pub fn step(&mut self, key: &Key, generation: u16) -> Option<SlotId> {
+        let id = self.next;
+        let series = self.place(id)?.as_ref()?;
+        if !series.goes_by(key) || series.generation != generation {
+            return None;
+        }
+        self.next = id + 1;
+        Some(SlotId(id))
+    }
+
     #[inline]
     fn holds(&mut self, id: u32, key: &Key) -> bool {
         let Some(place) = self.place(id) else { return false };
@@ -318,6 +390,9 @@ impl<'t> Walk<'t> {
             self.held = None;
             let chunk = self.table.chunks.get(number as usize)?.get()?;
             self.held = Some((number, chunk.lock()));
+            if let Some(trail) = &mut self.trail {
+                trail.push(number);
+            }
         }
         let (_, chunk) = self.held.as_mut()?;
         chunk.get_mut((id % CHUNK_SERIES) as usize)
@@ -355,8 +430,20 @@ impl<'t> Walk<'t> {
         self.next = id.0 + 1;
     }
 
-    /// Where the next batch of the same sender begins its search.
-    pub fn cursor(&self) -> Cursor {
-        Cursor { next: self.next }
+    /// Keeps in mind from now on which chunks the walk leads through.
+    pub fn leave_trail(&mut self) {
+        self.trail = Some(Vec::new());
+    }
+
+    /// Where the next batch of the same sender begins its search, and the walk's trail.
+    pub fn into_cursor(self) -> Cursor {
+        let mut chunks = self.trail.unwrap_or_default();
+        chunks.sort_unstable();
+        chunks.dedup();
+        Cursor { next: self.next, chunks }
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

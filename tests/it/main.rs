@@ -12,6 +12,7 @@ mod e2e;
 mod exposition;
 mod faults;
 mod house;
+mod loop_back;
 mod parts;
 mod push;
 mod simulate;

@@ -6,11 +6,12 @@ use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::auth::Credentials;
-use super::{Findings, Header, HttpUrl, OAuth2, SectionError};
+use super::{Findings, Header, HttpUrl, SectionError, auth};
 use crate::config::secret::Secret;
 use crate::config::units::{ByteSize, PromDuration};
-use crate::net::client::{AuthorizationConfig, BasicAuthConfig, HttpClientConfig, SigV4Config, TlsConfig};
+use crate::net::client::{
+    AuthorizationConfig, BasicAuthConfig, HttpClientConfig, OAuth2Config, SigV4Config, TlsConfig,
+};
 
 /// The receiver that gets every request as it came, and the scores in requests of their own. Without this
 /// section Sidelong runs in loop-back mode: it keeps the newest scores at `/scores`.
@@ -43,7 +44,7 @@ pub struct Downstream {
     pub authorization: Option<AuthorizationConfig>,
     /// OAuth 2.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth2: Option<OAuth2>,
+    pub oauth2: Option<OAuth2Config>,
     /// AWS Signature Version 4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sigv4: Option<SigV4Config>,
@@ -98,7 +99,14 @@ impl Downstream {
 
     /// What the client of the downstream is made from.
     pub fn http_client(&self) -> HttpClientConfig {
-        self.credentials().http_client()
+        HttpClientConfig {
+            basic_auth: self.basic_auth.clone(),
+            authorization: self.authorization.clone(),
+            oauth2: self.oauth2.clone(),
+            sigv4: self.sigv4.clone(),
+            tls_config: self.tls_config.clone(),
+            ..HttpClientConfig::default()
+        }
     }
 
     /// Whether `other` is the same receiver in the same role: its address, who we are to it, and how we speak.
@@ -115,21 +123,10 @@ impl Downstream {
         self.url == other.url && self.headers == other.headers && role(self) == role(other)
     }
 
-    fn credentials(&self) -> Credentials<'_> {
-        Credentials {
-            basic_auth: self.basic_auth.as_ref(),
-            authorization: self.authorization.as_ref(),
-            oauth2: self.oauth2.as_ref(),
-            sigv4: self.sigv4.as_ref(),
-            tls_config: &self.tls_config,
-            headers: &self.headers,
-        }
-    }
-
     pub(in crate::config) fn check(&self, findings: &mut Findings) {
         findings.require(!self.timeout.is_zero(), "downstream.timeout", SectionError::Zero);
         findings.require(!self.connect_timeout.is_zero(), "downstream.connect_timeout", SectionError::Zero);
-        self.credentials().check("downstream", findings);
+        auth::check(&self.http_client(), &self.headers, "downstream", findings);
     }
 }
 

@@ -20,17 +20,22 @@ pub struct Limits {
     pub max_decoded_ratio: u32,
     /// Time that a body may take to arrive, whatever its size.
     pub body_timeout: PromDuration,
-    /// How slow a body may arrive after `body_timeout`, in bytes per second. A slower sender is cut off.
+    /// How slow a body may arrive after `body_timeout`, in bytes per second. A sender that falls behind by more
+    /// than `body_timeout` is cut off.
     pub min_body_rate: ByteSize,
-    /// Remote-write requests that are worked on at the same time, most of them waiting for the downstream;
-    /// others are answered 429.
+    /// Bytes of remote-write bodies that are held at the same time, counted as they arrive. Over it, the body
+    /// that has been arriving for the longest is answered 503; where all have arrived, the newest is.
+    pub max_body_bytes_in_flight: ByteSize,
+    /// Remote-write requests that are worked on at the same time once their bodies are read, most of them
+    /// waiting for the downstream; others are answered 503.
     pub max_requests_in_flight: u32,
     /// Series that are scored at the same time. Over it, series are given up by rank; the samples of all
     /// pass through in any case.
     pub max_series: u32,
     /// Series of one tenant or scrape target that are scored at the same time.
     pub max_series_per_tenant: u32,
-    /// Tenants whose series are kept apart. The samples of further ones pass through unscored.
+    /// Tenants whose series are kept apart. The samples of further ones pass through unscored, until one that
+    /// was not heard of for `series_idle_timeout` makes room.
     pub max_tenants: u32,
     /// Workloads whose series are counted; see `scores.workload_labels`.
     pub max_workloads: u32,
@@ -38,7 +43,8 @@ pub struct Limits {
     pub max_scorer_backlog: ByteSize,
     /// How long an answer is held back at the most where the scorers are behind by `max_scorer_backlog`.
     pub scorer_patience: PromDuration,
-    /// After this time without a sample a series may be forgotten in favour of a new one.
+    /// After this time without a sample a series' scores end, it is not counted any more, and it may be forgotten
+    /// in favour of a new one; so may a tenant or a target, with all that was learned of its series.
     pub series_idle_timeout: PromDuration,
     /// How far ahead of now a sample may be to be scored. One further ahead passes through unscored.
     pub max_future: PromDuration,
@@ -56,6 +62,7 @@ impl Default for Limits {
             max_decoded_ratio: 64,
             body_timeout: PromDuration::from_secs(10),
             min_body_rate: ByteSize::from_kib(1),
+            max_body_bytes_in_flight: ByteSize::from_mib(256),
             max_requests_in_flight: 256,
             max_series: 1_000_000,
             max_series_per_tenant: 1_000_000,
@@ -96,6 +103,11 @@ impl Limits {
             self.max_decoded_size >= self.max_body_size,
             "limits.max_decoded_size",
             SectionError::Below(self.max_decoded_size.to_string(), "max_body_size".to_owned()),
+        );
+        findings.require(
+            self.max_body_bytes_in_flight >= self.max_body_size,
+            "limits.max_body_bytes_in_flight",
+            SectionError::Below(self.max_body_bytes_in_flight.to_string(), "max_body_size".to_owned()),
         );
         // Spans into a decoded body are 32 bits wide.
         let too_large = SectionError::Above(self.max_decoded_size.to_string(), "4GiB".to_owned());

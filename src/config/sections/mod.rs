@@ -10,7 +10,6 @@ mod values;
 
 use std::fmt::Display;
 
-pub use self::auth::OAuth2;
 pub use self::downstream::{Downstream, Protocol, Tenants};
 pub use self::limits::Limits;
 pub use self::scores::Scores;
@@ -28,9 +27,6 @@ pub enum SectionError {
     /// A number or duration that must be greater than zero.
     #[error("0 would stop everything; write a value greater than 0")]
     Zero,
-    /// Two options that exclude each other.
-    #[error("{0} and {1} exclude each other; keep one of them")]
-    Exclusive(&'static str, &'static str),
     /// An option that another one needs.
     #[error("{0} is missing; set it, too")]
     Missing(&'static str),

@@ -6,11 +6,10 @@ use std::net::IpAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::auth::Credentials;
-use super::{Findings, HttpUrl, OAuth2, SectionError};
+use super::{Findings, HttpUrl, SectionError, auth};
 use crate::config::secret::Secret;
 use crate::config::units::{ByteSize, PromDuration};
-use crate::net::client::{AuthorizationConfig, BasicAuthConfig, HttpClientConfig, TlsConfig};
+use crate::net::client::{AuthorizationConfig, BasicAuthConfig, HttpClientConfig, OAuth2Config, TlsConfig};
 
 /// What the pull door fetches: configured targets at `/scrape/NAME`, one fixed upstream, and what the
 /// allow-list names at `/proxy?target=` and through `proxy_url`.
@@ -27,6 +26,9 @@ pub struct Scrape {
     /// The one upstream of an application's sidecar, served at `/metrics` of the data listener.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<Target>,
+    /// Targets whose series are kept apart. Pages of further ones pass unscored, until one that was not scraped
+    /// for `limits.series_idle_timeout` makes room.
+    pub max_targets: u32,
     /// How long a page may wait for its scores once it has been read whole; it ends without them after.
     pub score_budget: PromDuration,
     /// Samples of one page; a page with more passes unscored.
@@ -87,7 +89,7 @@ pub struct Target {
     pub authorization: Option<AuthorizationConfig>,
     /// OAuth 2.0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub oauth2: Option<OAuth2>,
+    pub oauth2: Option<OAuth2Config>,
     /// TLS towards the target.
     #[serde(default)]
     pub tls_config: TlsConfig,
@@ -138,6 +140,7 @@ impl Default for Scrape {
             allow: Vec::new(),
             allow_connect: Vec::new(),
             upstream: None,
+            max_targets: 10_000,
             score_budget: PromDuration::from_millis(50),
             page_sample_limit: 500_000,
             max_concurrent_scrapes: 256,
@@ -149,6 +152,11 @@ impl Default for Scrape {
 
 impl Scrape {
     pub(in crate::config) fn check(&self, findings: &mut Findings) {
+        findings.require(self.max_targets > 0, "scrape.max_targets", SectionError::Zero);
+        let own = self.targets.len() + usize::from(self.upstream.is_some());
+        let cause =
+            SectionError::Below(self.max_targets.to_string(), format!("{own}, the targets that are named"));
+        findings.require(self.max_targets as usize >= own, "scrape.max_targets", cause);
         let mut names = HashSet::new();
         for (index, target) in self.targets.iter().enumerate() {
             let at = format!("scrape.targets[{index}]");
@@ -199,17 +207,12 @@ impl Target {
 
     /// What a client of this target is made from.
     pub fn http_client(&self) -> HttpClientConfig {
-        self.credentials().http_client()
-    }
-
-    fn credentials(&self) -> Credentials<'_> {
-        Credentials {
-            basic_auth: self.basic_auth.as_ref(),
-            authorization: self.authorization.as_ref(),
-            oauth2: self.oauth2.as_ref(),
-            sigv4: None,
-            tls_config: &self.tls_config,
-            headers: &self.headers,
+        HttpClientConfig {
+            basic_auth: self.basic_auth.clone(),
+            authorization: self.authorization.clone(),
+            oauth2: self.oauth2.clone(),
+            tls_config: self.tls_config.clone(),
+            ..HttpClientConfig::default()
         }
     }
 
@@ -222,7 +225,7 @@ impl Target {
         for (option, is_zero) in zero {
             findings.require(!is_zero, format!("{at}.{option}"), SectionError::Zero);
         }
-        self.credentials().check(at, findings);
+        auth::check(&self.http_client(), &self.headers, at, findings);
     }
 }
 

@@ -16,11 +16,16 @@ use crate::wire::remote_write::ScoreBlock;
 /// Scores that wait for their requests.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    queue: Mutex<VecDeque<Batch>>,
+    queue: Mutex<Queue>,
     /// Bytes of the queue, to be compared with those of other lanes without its lock.
     bytes: AtomicUsize,
     /// Wakes the sender when a batch may be due earlier than it thinks.
     pub(super) news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    batches: VecDeque<Batch>,
 }
 
 /// Scores of one request.
@@ -49,6 +54,15 @@ pub(super) enum Next {
     Wait,
 }
 
+/// When the oldest batch may leave.
+#[derive(Debug, PartialEq, Eq)]
+enum Readiness {
+    Empty,
+    /// No more fits into it.
+    Full,
+    Due(Instant),
+}
+
 // === impl Lane ===
 
 impl Lane {
@@ -56,26 +70,35 @@ impl Lane {
     pub(super) fn add(&self, outbox: Outbox, config: &sections::Scores, budget: &Budget) {
         let now = Instant::now();
         let wait = if outbox.urgent { config.urgent_within.get() / 2 } else { config.batch_interval.get() };
+        let batch_size = config.batch_size as usize;
         let mut queue = self.queue.lock();
-        for scores in pieces(outbox.scores, config.batch_size as usize) {
+        let before = queue.readiness(batch_size);
+        for scores in pieces(outbox.scores, batch_size) {
             let held = budget.hold(scores.bytes());
             self.bytes.fetch_add(held.bytes(), Ordering::Relaxed);
-            push(&mut queue, Batch { scores, held, due: now + wait, since: now }, config);
+            queue.push(Batch { scores, held, due: now + wait, since: now }, config);
         }
+        // Waking the sender costs more than queueing: it is only told what it does not know.
+        let news = queue.readiness(batch_size) != before;
         drop(queue);
-        self.news.notify_one();
+        if news {
+            self.news.notify_one();
+        }
     }
 
     /// The next batch if it is full or due; `all` takes it in any case.
     pub(super) fn next(&self, config: &sections::Scores, all: bool) -> Next {
         let mut queue = self.queue.lock();
-        let Some(first) = queue.front() else { return Next::Wait };
-        let due = first.due;
-        let full = first.len() >= config.batch_size as usize || queue.len() > 1;
-        if full || all || due <= Instant::now() {
-            return self.pop(&mut queue).map_or(Next::Wait, Next::Send);
+        match queue.readiness(config.batch_size as usize) {
+            Readiness::Empty => Next::Wait,
+            Readiness::Due(at) if !all && at > Instant::now() => Next::WaitUntil(at),
+            Readiness::Full | Readiness::Due(_) => self.pop(&mut queue).map_or(Next::Wait, Next::Send),
         }
-        Next::WaitUntil(due)
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.lock().batches.is_empty()
     }
 
     /// Bytes that wait here, less those of a batch on its way.
@@ -88,22 +111,11 @@ impl Lane {
         self.pop(&mut self.queue.lock()).map(|batch| batch.len())
     }
 
-    fn pop(&self, queue: &mut VecDeque<Batch>) -> Option<Batch> {
-        let batch = queue.pop_front()?;
+    fn pop(&self, queue: &mut Queue) -> Option<Batch> {
+        let batch = queue.batches.pop_front()?;
         self.bytes.fetch_sub(batch.held.bytes(), Ordering::Relaxed);
         Some(batch)
     }
-}
-
-/// Joins `batch` to the last one if the two fit a request, else appends it.
-fn push(queue: &mut VecDeque<Batch>, mut batch: Batch, config: &sections::Scores) {
-    if let Some(last) = queue.back_mut()
-        && last.len() + batch.len() <= config.batch_size as usize
-        && last.join(&mut batch, config.max_request_size.as_usize())
-    {
-        return;
-    }
-    queue.push_back(batch);
 }
 
 /// Scores in pieces of at most `size`.
@@ -112,6 +124,29 @@ fn pieces(scores: Scores, size: usize) -> Vec<Pending> {
         Scores::V1(blocks) => blocks.into_iter().map(Pending::V1).collect(),
         Scores::V2(samples) if samples.len() <= size => vec![Pending::V2(samples)],
         Scores::V2(samples) => samples.chunks(size).map(|chunk| Pending::V2(chunk.to_vec())).collect(),
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    fn readiness(&self, batch_size: usize) -> Readiness {
+        match self.batches.front() {
+            None => Readiness::Empty,
+            Some(first) if first.len() >= batch_size || self.batches.len() > 1 => Readiness::Full,
+            Some(first) => Readiness::Due(first.due),
+        }
+    }
+
+    /// Joins `batch` to the last one if the two fit a request, else appends it.
+    fn push(&mut self, mut batch: Batch, config: &sections::Scores) {
+        if let Some(last) = self.batches.back_mut()
+            && last.len() + batch.len() <= config.batch_size as usize
+            && last.join(&mut batch, config.max_request_size.as_usize())
+        {
+            return;
+        }
+        self.batches.push_back(batch);
     }
 }
 

@@ -24,9 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Version;
+use crate::wire::remote_write::Tape;
 use budget::Budget;
 use lane::Lane;
-use restraint::Restraint;
+use restraint::Restraints;
 use route::InForce;
 
 pub(crate) use answer::limited;
@@ -57,7 +58,7 @@ pub struct ScoreForwarder {
 struct Shared {
     in_force: watch::Sender<Arc<InForce>>,
     lanes: DashMap<LaneKey, Arc<Lane>>,
-    restraints: DashMap<Option<HeaderValue>, Arc<Restraint>>,
+    restraints: Restraints,
     budget: Budget,
     metrics: Arc<ScoreMetrics>,
     runtime: Handle,
@@ -70,10 +71,11 @@ struct Shared {
 impl ScoreForwarder {
     /// Sends by `route` until `stop`. Must be made on a runtime; scorers may use it from any thread.
     pub fn new(route: Route, metrics: Arc<ScoreMetrics>, stop: CancellationToken) -> Self {
+        let restraints = Restraints::new(route.scores.max_lanes as usize);
         let shared = Shared {
             in_force: watch::Sender::new(Arc::new(InForce::new(route))),
             lanes: DashMap::new(),
-            restraints: DashMap::new(),
+            restraints,
             budget: Budget::new(metrics.queued_bytes.clone()),
             metrics,
             runtime: Handle::current(),
@@ -89,17 +91,21 @@ impl ScoreForwarder {
         let before = self.shared.in_force();
         let after = Arc::new(before.replaced(route));
         let same = Arc::ptr_eq(&before.known, &after.known);
+        self.shared.restraints.bound(after.scores.max_lanes as usize);
         self.shared.in_force.send_replace(after);
         if !same {
             self.shared.restraints.clear();
         }
+        // What is full or due may be so by the new configuration only.
+        self.shared.lanes.iter().for_each(|lane| lane.news.notify_one());
     }
 
-    /// Where the scores of one batch are collected.
-    pub fn outbox(&self, key: &LaneKey) -> Outbox {
+    /// Where the scores of one batch are collected, about `expected` of them. `tape` is the one that the thread's
+    /// last box was made with.
+    pub fn outbox(&self, key: &LaneKey, expected: usize, tape: Tape) -> Outbox {
         let now = self.shared.in_force();
         let version = now.known.version().unwrap_or(Version::V1);
-        Outbox::new(version, &now.scores, self.shared.restraint(key).share())
+        Outbox::new(version, &now.scores, self.shared.restraints.share(&key.tenant), expected, tape)
     }
 
     /// Queues what `outbox` has collected. Nothing waits here: what does not fit makes older scores drop.
@@ -118,7 +124,7 @@ impl ScoreForwarder {
     /// The downstream refused a sample of this tenant for a limit: scores give way first.
     pub fn yield_to_samples(&self, key: &LaneKey, retry_after: Option<std::time::Duration>) {
         let usual = self.shared.in_force().scores.yield_for.get();
-        self.shared.restraint(key).refused(retry_after, usual);
+        self.shared.restraints.refused(&key.tenant, retry_after, usual);
     }
 
     /// Waits until every lane has sent what it had, or given up. Call it after `stop`.
@@ -164,12 +170,5 @@ impl Shared {
             let Some(scores) = largest.and_then(|lane| lane.drop_oldest()) else { return };
             self.metrics.queue_full.inc_by(scores as u64);
         }
-    }
-
-    fn restraint(&self, key: &LaneKey) -> Arc<Restraint> {
-        if let Some(known) = self.restraints.get(&key.tenant) {
-            return Arc::clone(&known);
-        }
-        Arc::clone(&self.restraints.entry(key.tenant.clone()).or_default())
     }
 }

@@ -8,12 +8,13 @@ use crate::batch::Sample;
 use crate::config::sections;
 use crate::inject::{Emit, ScoreSample};
 use crate::series::labels::{Pair, SeriesLabels};
-use crate::wire::remote_write::ScoreBlock;
+use crate::wire::remote_write::{ScoreBlock, Tape};
 
 /// Collects the scores of one batch on a scorer thread.
 #[derive(Debug)]
 pub struct Outbox {
     pub(super) scores: Scores,
+    tape: Tape,
     batch_size: usize,
     max_bytes: usize,
     /// Of [`SHARES`] parts of the series, as many may send.
@@ -34,13 +35,26 @@ pub(super) enum Scores {
 // === impl Outbox ===
 
 impl Outbox {
-    pub(super) fn new(version: Version, config: &sections::Scores, share: u32) -> Self {
-        let scores = match version {
-            Version::V1 => Scores::V1(vec![ScoreBlock::default()]),
-            Version::V2 => Scores::V2(Vec::new()),
-        };
+    /// A box for about `expected` scores.
+    pub(super) fn new(
+        version: Version,
+        config: &sections::Scores,
+        share: u32,
+        expected: usize,
+        tape: Tape,
+    ) -> Self {
         let (batch_size, max_bytes) = (config.batch_size as usize, config.max_request_size.as_usize());
-        Self { scores, batch_size, max_bytes, share, withheld: 0, urgent: false }
+        let expected = expected.min(batch_size);
+        let scores = match version {
+            Version::V1 => Scores::V1(vec![ScoreBlock::with_capacity(expected)]),
+            Version::V2 => Scores::V2(Vec::with_capacity(expected)),
+        };
+        Self { scores, tape, batch_size, max_bytes, share, withheld: 0, urgent: false }
+    }
+
+    /// Takes back the tape that the box was made with.
+    pub fn take_tape(&mut self) -> Tape {
+        std::mem::take(&mut self.tape)
     }
 
     /// Scores in the box.
@@ -85,7 +99,7 @@ impl Emit for Outbox {
                     blocks.push(ScoreBlock::default());
                 }
                 if let Some(block) = blocks.last_mut() {
-                    block.push(labels, name, sample);
+                    block.push(&mut self.tape, labels, name, sample);
                 }
             }
             Scores::V2(samples) => samples.push(ScoreSample { labels: Arc::clone(labels), name, sample }),

@@ -56,7 +56,7 @@ impl Request {
     pub(super) fn new(batch: Batch) -> Self {
         let (len, since, held) = (batch.len() as u64, batch.since, Some(batch.held));
         let scores = match batch.scores {
-            Pending::V1(mut block) => Spelled::V1(block.finish().into()),
+            Pending::V1(mut block) => Spelled::V1(block.finish()),
             Pending::V2(samples) => Spelled::V2(samples, None),
         };
         Self { scores, len, since, attempts: 0, cuts: 0, held }
@@ -87,7 +87,7 @@ impl Request {
         if let Spelled::V2(samples, _) = &self.scores {
             let mut block = ScoreBlock::default();
             block.extend(samples);
-            self.scores = Spelled::V1(block.finish().into());
+            self.scores = Spelled::V1(block.finish());
         }
     }
 

@@ -1,7 +1,10 @@
 //! Scores spend the user's own limits, so they stop first and come back last.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use dashmap::DashMap;
+use http::HeaderValue;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -16,12 +19,74 @@ pub(super) struct Restraint {
     pause: Mutex<Option<Pause>>,
 }
 
+/// The restraints of all tenants. One that was refused nothing has none, and one whose scores are back in
+/// full is forgotten where room is needed: nothing is lost by it.
+#[derive(Debug)]
+pub(super) struct Restraints {
+    known: DashMap<Option<HeaderValue>, Restraint>,
+    limit: AtomicUsize,
+    /// Holds for all tenants without one of their own, once so many are restrained that there is no more room.
+    others: Restraint,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Pause {
     until: Instant,
     /// Time in which the share doubles once the pause is over.
     step: Duration,
     strikes: u32,
+}
+
+// === impl Restraints ===
+
+impl Restraints {
+    /// At most `limit` tenants have a restraint of their own.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { known: DashMap::new(), limit: limit.into(), others: Restraint::default() }
+    }
+
+    /// From now on at most `limit` tenants get one of their own; nobody loses what he has.
+    pub(super) fn bound(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Forgets all refusals.
+    pub(super) fn clear(&self) {
+        self.known.clear();
+        *self.others.pause.lock() = None;
+    }
+
+    /// See [`Restraint::refused`].
+    pub(super) fn refused(
+        &self,
+        tenant: &Option<HeaderValue>,
+        retry_after: Option<Duration>,
+        usual: Duration,
+    ) {
+        if let Some(known) = self.known.get(tenant) {
+            return known.refused(retry_after, usual);
+        }
+        let limit = self.limit.load(Ordering::Relaxed);
+        if self.known.len() >= limit {
+            self.known.retain(|_, restraint| restraint.share() < SHARES);
+        }
+        if self.known.len() >= limit {
+            return self.others.refused(retry_after, usual);
+        }
+        self.known.entry(tenant.clone()).or_default().refused(retry_after, usual);
+    }
+
+    /// See [`Restraint::share`].
+    pub(super) fn share(&self, tenant: &Option<HeaderValue>) -> u32 {
+        self.known.get(tenant).map_or_else(|| self.others.share(), |restraint| restraint.share())
+    }
+
+    /// See [`Restraint::paused_until`].
+    pub(super) fn paused_until(&self, tenant: &Option<HeaderValue>) -> Option<Instant> {
+        self.known
+            .get(tenant)
+            .map_or_else(|| self.others.paused_until(), |restraint| restraint.paused_until())
+    }
 }
 
 // === impl Restraint ===
@@ -82,6 +147,23 @@ mod tests {
             shares.push(restraint.share());
         }
         assert_eq!(shares, [1, 2, 4, 8, 16, 32, 64, 64]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn b3_restraints_are_bounded_and_nobody_over_the_limit_goes_unrestrained() {
+        let restraints = Restraints::new(2);
+        let tenant = |name: &'static str| Some(HeaderValue::from_static(name));
+        let refuse = |name| restraints.refused(&tenant(name), None, MINUTE);
+        assert_eq!(restraints.share(&tenant("a")), SHARES);
+        refuse("a");
+        refuse("b");
+        assert_eq!((restraints.share(&tenant("a")), restraints.share(&tenant("c"))), (0, SHARES));
+        refuse("c");
+        assert_eq!((restraints.share(&tenant("c")), restraints.known.len()), (0, 2));
+        tokio::time::advance(10 * MINUTE).await;
+        refuse("d");
+        assert_eq!((restraints.share(&tenant("d")), restraints.share(&tenant("e"))), (0, SHARES));
+        assert_eq!(restraints.known.len(), 1, "those whose scores are back in full are forgotten");
     }
 
     #[tokio::test(start_paused = true)]

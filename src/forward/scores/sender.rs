@@ -94,10 +94,7 @@ impl Sender {
 
     /// Takes the lane off the list, unless scores came meanwhile or somebody is about to add some.
     fn retire(&self) -> bool {
-        let unused = |_: &LaneKey, lane: &Arc<Lane>| {
-            let scores = &self.shared.in_force().scores;
-            Arc::strong_count(lane) == 2 && matches!(lane.next(scores, false), Next::Wait)
-        };
+        let unused = |_: &LaneKey, lane: &Arc<Lane>| Arc::strong_count(lane) == 2 && lane.is_empty();
         let gone = self.shared.lanes.remove_if(&self.key, unused).is_some();
         self.shared.metrics.lanes.set(self.shared.lanes.len() as i64);
         gone
@@ -113,7 +110,7 @@ impl Sender {
                 self.cut(request, &mut unsent);
                 continue;
             }
-            let paused = self.shared.restraint(&self.key).paused_until().is_some();
+            let paused = self.shared.restraints.paused_until(&self.key.tenant).is_some();
             let late = Instant::now() >= deadline;
             let tried = async { !paused && !late && self.last_try(&mut request, &now).await };
             let sent = timeout_at(deadline, tried).await.unwrap_or(false);
@@ -244,7 +241,7 @@ impl Sender {
     /// Scores stop for a while; but not where the refusal is that of a receiver that was replaced meanwhile.
     fn give_way(&self, now: &InForce, wait: Option<Duration>) {
         if Arc::ptr_eq(&now.known, &self.shared.in_force().known) {
-            self.shared.restraint(&self.key).refused(wait, now.scores.yield_for.get());
+            self.shared.restraints.refused(&self.key.tenant, wait, now.scores.yield_for.get());
         }
     }
 
@@ -269,7 +266,7 @@ impl Sender {
 
     async fn wait_for_restraint(&self) {
         while !self.shared.stop.is_cancelled()
-            && let Some(until) = self.shared.restraint(&self.key).paused_until()
+            && let Some(until) = self.shared.restraints.paused_until(&self.key.tenant)
         {
             let now = self.shared.in_force();
             self.rest(until, &now.known).await;

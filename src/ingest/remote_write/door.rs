@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
+use super::compare::Comparison;
 use super::observe::{Accepted, Observer};
 use super::receive::{receive, say_written};
 use super::refusal::Refusal;
@@ -18,6 +19,7 @@ use crate::config::sections::Limits;
 use crate::forward::{Answer, Downstream, Version};
 use crate::ingest::Desk;
 use crate::net::body::{MinRate, read_body};
+use crate::net::budget::BodyBudget;
 use crate::net::headers::{HOP, is_loop};
 use crate::wire::compression::{CompressionError, declared_snappy_len};
 use crate::wire::remote_write::receive::Written;
@@ -49,6 +51,7 @@ pub struct PushDoorParts {
 struct Shared {
     parts: PushDoorParts,
     rate: MinRate,
+    bodies: BodyBudget,
     seats: Semaphore,
     /// A name that no other instance has, by which a request that comes back is known (F-37).
     instance: HeaderValue,
@@ -66,8 +69,12 @@ impl PushDoor {
             bytes_per_second: parts.limits.min_body_rate.as_bytes(),
         };
         let seats = Semaphore::new(parts.limits.max_requests_in_flight as usize);
+        let bodies = BodyBudget::new(
+            parts.limits.max_body_bytes_in_flight.as_bytes(),
+            parts.metrics.body_bytes.clone(),
+        );
         let instance = HeaderValue::from(rand::random::<u64>());
-        Self { shared: Arc::new(Shared { parts, rate, seats, instance, desks: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { parts, rate, bodies, seats, instance, desks: Mutex::default() }) }
     }
 
     /// Whether requests for `path` belong here.
@@ -83,6 +90,7 @@ impl PushDoor {
             Ok(answer) => response(answer),
             Err(refusal) => {
                 tracing::debug!(%refusal, "refused a write request");
+                self.shared.parts.metrics.refused(refusal.reason());
                 let mut response = refusal.response();
                 if self.shared.parts.downstream.is_none() && version == Ok(Version::V2) {
                     say_written(response.headers_mut(), &Written::default());
@@ -106,14 +114,17 @@ impl Shared {
         if is_loop(&head.headers, &self.instance) {
             return Err(Refusal::Loop);
         }
-        let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
-        let limits = &self.parts.limits;
-        let body = read_body(body, limits.max_body_size.as_bytes(), self.rate).await?;
+        let limit = self.parts.limits.max_body_size.as_bytes();
+        let mut comparison = self.comparison();
+        let held = read_body(comparison.tap(body), limit, self.rate, &self.bodies).await?;
+        let body = held.bytes.clone();
         self.check_length(&body)?;
+        // Behind the body: whoever sends slowly takes no seat while it does.
+        let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
         let mut accepted = self.accepted(version, &head.headers, &body);
         let (answer, written) = match &self.parts.downstream {
             Some(downstream) => {
-                let answer = self.forward(downstream, head.headers, body).await?;
+                let answer = self.forward(downstream, head.headers, body, comparison).await?;
                 let written = counts_as_written(&answer);
                 (answer, written)
             }
@@ -148,25 +159,23 @@ impl Shared {
         }
     }
 
-    /// Hands the request on as it came. One in a thousand is hashed before and after: the bytes that left
-    /// must be the bytes that came.
+    /// Whether what leaves is what came; in loop-back mode nothing leaves.
+    fn comparison(&self) -> Comparison {
+        let metrics = self.parts.downstream.as_ref().map(|_| &self.parts.metrics);
+        metrics.map(|metrics| Comparison::next(metrics)).unwrap_or_default()
+    }
+
+    /// Hands the request on as it came.
     async fn forward(
         &self,
         downstream: &Downstream,
         mut headers: HeaderMap,
         body: Bytes,
+        comparison: Comparison,
     ) -> Result<Answer, Refusal> {
         headers.append(HOP, self.instance.clone());
-        if !self.parts.metrics.is_hashed() {
-            return Ok(downstream.forward(headers, body).await?);
-        }
-        let came = xxhash_rust::xxh3::xxh3_128(&body);
         let answer = downstream.forward(headers, body.clone()).await?;
-        self.parts.metrics.hashed.inc();
-        if xxhash_rust::xxh3::xxh3_128(&body) != came {
-            self.parts.metrics.altered.inc();
-            tracing::error!("the bytes of a request changed on their way; please report this");
-        }
+        comparison.end(&body, &self.parts.metrics);
         Ok(answer)
     }
 

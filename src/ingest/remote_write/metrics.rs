@@ -5,14 +5,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::label_values::label_values;
 use crate::pipeline::{Reason, Tally};
 
 /// Counters of the push door and of the corridor behind both doors.
 #[derive(Debug)]
 pub struct PushMetrics {
     requests: Family<Code, Counter>,
+    refused: [Counter; Refused::ALL.len()],
+    refused_family: Family<Why, Counter>,
+    pub(super) body_bytes: Gauge,
     scored: Counter,
     anomalous: Counter,
     unselected: Counter,
@@ -29,19 +34,63 @@ struct Why {
     reason: &'static str,
 }
 
-/// The class of a status: the status itself is the downstream's and may be anything.
+label_values! {
+    /// The class of a status: the status itself is the downstream's and may be anything.
+    enum Class {
+        Success = "2xx",
+        Redirection = "3xx",
+        TooManyRequests = "429",
+        Refused = "4xx",
+        Failed = "5xx",
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
-    code: &'static str,
+    code: Class,
 }
+
+label_values! {
+    /// Why a write request was refused.
+    pub(super) enum Refused {
+        /// Another method or media type.
+        NoWriteRequest = "no_write_request",
+        /// Larger than allowed, or than is decoded.
+        TooLarge = "too_large",
+        /// Its body came too slowly.
+        TooSlow = "too_slow",
+        /// Its body gave way: `limits.max_body_bytes_in_flight`.
+        BodyBytes = "body_bytes",
+        /// Its body was cut short.
+        Broken = "broken",
+        /// No snappy; in loop-back mode, no write request either.
+        Undecodable = "undecodable",
+        /// No seat: `limits.max_requests_in_flight`.
+        RequestsInFlight = "requests_in_flight",
+        /// It has been here already.
+        Loop = "loop",
+        /// The downstream gave no answer.
+        Downstream = "downstream",
+    }
+}
+
+// === impl PushMetrics ===
 
 impl Default for PushMetrics {
     fn default() -> Self {
         let unscored_family = Family::<Why, Counter>::default();
         let unscored =
             Reason::ALL.map(|reason| unscored_family.get_or_create(&Why { reason: reason.as_str() }).clone());
+        let refused_family = Family::<Why, Counter>::default();
+        let refused =
+            Refused::ALL.map(|reason| refused_family.get_or_create(&Why { reason: reason.as_str() }).clone());
+        let requests = Family::default();
+        Class::ALL.into_iter().for_each(|code| drop(requests.get_or_create(&Code { code })));
         Self {
-            requests: Family::default(),
+            requests,
+            refused,
+            refused_family,
+            body_bytes: Gauge::default(),
             scored: Counter::default(),
             anomalous: Counter::default(),
             unselected: Counter::default(),
@@ -77,13 +126,17 @@ impl PushMetrics {
 
     pub(super) fn answered(&self, status: http::StatusCode) {
         let code = match status.as_u16() {
-            200..300 => "2xx",
-            300..400 => "3xx",
-            429 => "429",
-            400..500 => "4xx",
-            _ => "5xx",
+            200..300 => Class::Success,
+            300..400 => Class::Redirection,
+            429 => Class::TooManyRequests,
+            400..500 => Class::Refused,
+            _ => Class::Failed,
         };
         self.requests.get_or_create(&Code { code }).inc();
+    }
+
+    pub(super) fn refused(&self, reason: Refused) {
+        self.refused[reason as usize].inc();
     }
 
     /// Whether this request is the one in a thousand whose bytes are compared.
@@ -97,6 +150,16 @@ impl PushMetrics {
             "sidelong_write_requests",
             "Write requests answered, by class of status",
             self.requests.clone(),
+        );
+        registry.register(
+            "sidelong_write_refused",
+            "Write requests that got no answer of the downstream's, by reason",
+            self.refused_family.clone(),
+        );
+        registry.register(
+            "sidelong_body_bytes_in_flight",
+            "Bytes of write requests held; bounded by limits.max_body_bytes_in_flight",
+            self.body_bytes.clone(),
         );
         registry.register("sidelong_samples_scored", "Samples that were given a score", self.scored.clone());
         registry.register(

@@ -1,6 +1,7 @@
 //! The push door: takes remote write, hands it on as it came, and has it scored once the downstream has
 //! said yes.
 
+mod compare;
 mod door;
 mod metrics;
 mod observe;

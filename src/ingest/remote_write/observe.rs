@@ -12,10 +12,10 @@ use crate::forward::Version;
 use crate::forward::scores::{LaneKey, Outbox, ScoreForwarder};
 use crate::ingest::{Desk, Scorers};
 use crate::inject::Emit;
-use crate::pipeline::{Pipeline, Reason, Tally, Visit};
+use crate::pipeline::{Pipeline, Reason, Tally, Visit, Wiring};
 use crate::series::{Scope, ScopeName, Spelling};
 use crate::wire::compression::{Cap, decompress_snappy};
-use crate::wire::remote_write::{receive, v1, v2};
+use crate::wire::remote_write::{Tape, receive, v1, v2};
 
 /// Scores accepted requests.
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl Observer {
             return; // nothing can be selected, so nothing needs to be understood
         }
         let name = accepted.tenant.as_ref().and_then(|tenant| tenant.to_str().ok()).unwrap_or_default();
-        let Some(scope) = shared.pipeline.scopes().get(&ScopeName::Tenant(name.into())) else {
+        let Some(scope) = shared.pipeline.scope(&ScopeName::Tenant(name.into()), (shared.clock)()) else {
             return shared.metrics.unscored(Reason::TenantLimit);
         };
         let (work, home) = (Arc::clone(shared), Arc::clone(&scope));
@@ -126,9 +126,13 @@ impl Shared {
             return self.decode_sound(scope, accepted.version, desk);
         }
         let decoded = match accepted.version {
-            Version::V1 => {
-                v1::decode(&desk.raw, scope.seed(Spelling::RemoteWrite1), &limits.elements, &mut desk.batch)
-            }
+            Version::V1 => v1::decode(
+                &desk.raw,
+                scope.seed(Spelling::RemoteWrite1),
+                &limits.elements,
+                Some(&mut desk.walked),
+                &mut desk.batch,
+            ),
             Version::V2 => v2::decode(
                 &desk.raw,
                 scope.seed(Spelling::RemoteWrite2),
@@ -159,34 +163,34 @@ impl Shared {
 
     /// Scores the desk's batch and sends what came of it.
     fn walk(&self, scope: &Arc<Scope>, accepted: &Accepted, desk: &mut Desk) -> Tally {
-        let mut cursor = desk.cursor(scope);
         let labels: &dyn LabelSource = match accepted.version {
             Version::V1 => &v1::Labels { raw: &desk.raw },
             Version::V2 => &v2::Labels { raw: &desk.raw, symbols: &desk.symbols },
         };
-        let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), teach: true };
-        let tally = match &self.forwarder {
-            None => self.pipeline.score(&mut cursor, &visit, &mut Unsent),
-            Some(forwarder) => self.send(forwarder, accepted, &mut cursor, &visit),
-        };
-        desk.set_cursor(scope, cursor);
-        tally
+        let wiring = if self.forwarder.is_some() { Wiring::Gateway } else { Wiring::LoopBack };
+        let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), wiring };
+        match &self.forwarder {
+            None => self.pipeline.score(&visit, &mut Unsent),
+            Some(forwarder) => self.send(forwarder, accepted, &visit, &mut desk.tape),
+        }
     }
 
     fn send(
         &self,
         forwarder: &ScoreForwarder,
         accepted: &Accepted,
-        cursor: &mut crate::series::Cursor,
         visit: &Visit<'_>,
+        tape: &mut Tape,
     ) -> Tally {
+        tape.trim(self.pipeline.series().len());
         let key = LaneKey {
             tenant: accepted.tenant.clone(),
             authorization: accepted.authorization.clone(),
             replica: replica(visit, &self.ha_labels),
         };
-        let mut outbox: Outbox = forwarder.outbox(&key);
-        let tally = self.pipeline.score(cursor, visit, &mut outbox);
+        let mut outbox: Outbox = forwarder.outbox(&key, visit.batch.samples.len(), std::mem::take(tape));
+        let tally = self.pipeline.score(visit, &mut outbox);
+        *tape = outbox.take_tape();
         if tally.anomalous > 0 {
             outbox.urgent();
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::metrics::Refused;
 use crate::forward::{DownstreamError, MediaError};
 use crate::net::body::BodyError;
 use crate::wire::compression::CompressionError;
@@ -47,18 +48,33 @@ impl From<BodyError> for Refusal {
 }
 
 impl Refusal {
-    /// The status of every refusal (protocol R1 to R7, safety B-7): 4xx for what will never succeed, 429
-    /// and 5xx for what may.
+    /// The status of every refusal (protocol R1 to R7, safety B-7): 4xx for what will never succeed, 5xx for
+    /// what may. Overload of our own is a 503 and not a 429, which Prometheus drops (decision 0008).
     pub(super) fn status(&self) -> StatusCode {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Media(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Size(_) | Self::Length(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
+            Self::Body(BodyError::GaveWay { .. }) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Body(_) | Self::Snappy(_) | Self::Content(_) => StatusCode::BAD_REQUEST,
             Self::Loop => StatusCode::LOOP_DETECTED,
-            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
             Self::Downstream(error) => error.status(),
+        }
+    }
+
+    /// The value of the metric label `reason`.
+    pub(super) fn reason(&self) -> Refused {
+        match self {
+            Self::Method | Self::Media(_) => Refused::NoWriteRequest,
+            Self::Size(_) | Self::Body(BodyError::TooLarge { .. }) | Self::Length(_) => Refused::TooLarge,
+            Self::Body(BodyError::TooSlow { .. }) => Refused::TooSlow,
+            Self::Body(BodyError::GaveWay { .. }) => Refused::BodyBytes,
+            Self::Body(BodyError::Broken(_)) => Refused::Broken,
+            Self::Snappy(_) | Self::Content(_) => Refused::Undecodable,
+            Self::Busy => Refused::RequestsInFlight,
+            Self::Loop => Refused::Loop,
+            Self::Downstream(_) => Refused::Downstream,
         }
     }
 
@@ -69,7 +85,9 @@ impl Refusal {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
         match self {
             Self::Method => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
-            Self::Busy => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
+            Self::Busy | Self::Body(BodyError::GaveWay { .. }) => {
+                drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1")))
+            }
             _ => {}
         }
         response

@@ -41,9 +41,8 @@ pub(super) struct ScrapeBody<B> {
 
 /// What the end of a page needs to know of its scrape.
 pub(super) struct Scrape {
+    /// The target and whatever query chooses its page.
     pub(super) scope: Arc<str>,
-    /// The target and whatever query changes its page.
-    pub(super) lesson: String,
     pub(super) limits: Limits,
     pub(super) began: Instant,
     pub(super) scraped_at_ms: i64,
@@ -338,7 +337,7 @@ impl Scrape {
             page: Arc::clone(&page),
             target: Arc::clone(&self.scope),
             scraped_at_ms: self.scraped_at_ms,
-            teach: self.lessons.take(&self.lesson, self.limits.interval, self.began),
+            teach: self.lessons.take(&self.scope, self.limits.interval, self.began),
         };
         let scores =
             catch_unwind(AssertUnwindSafe(|| self.scorer.score(job))).map_err(|_| Unscored::Panic)?;

@@ -94,7 +94,6 @@ enum Route<'a> {
 /// One page to fetch.
 struct Fetch<'a> {
     scope: Arc<str>,
-    lesson: String,
     url: Uri,
     addresses: Vec<SocketAddr>,
     limits: Limits,
@@ -254,15 +253,20 @@ impl Shared {
         self.scrape(fetch, request.headers(), permit).await
     }
 
-    /// A target of the configuration, with the scraper's query added to its URL.
+    /// A target of the configuration, with the scraper's query added to its URL. The query may choose what
+    /// the page holds (`collect[]=cpu`), so that each makes a target of its own: what has two pages has two
+    /// scopes, and each teaches once in an interval.
     async fn configured<'a>(
         &self,
         target: &'a Target,
         query: Option<&str>,
     ) -> Result<Fetch<'a>, ScrapeError> {
+        let scope = match query.filter(|query| !query.is_empty()) {
+            None => Arc::clone(&target.scope),
+            Some(query) => format!("{}?{query}", target.scope).into(),
+        };
         Ok(Fetch {
-            scope: Arc::clone(&target.scope),
-            lesson: format!("{}?{}", target.scope, query.unwrap_or_default()),
+            scope,
             url: with_query(&target.url, query),
             addresses: target.endpoint.own_addresses(&*self.parts.resolver).await?,
             limits: target.limits,
@@ -277,10 +281,8 @@ impl Shared {
         let (addresses, rule) =
             endpoint.allowed_addresses(&self.targets.rules, &*self.parts.resolver).await?;
         let limits = self.targets.rule_limits.get(rule).copied();
-        let scope: Arc<str> = url.to_string().into();
         Ok(Fetch {
-            lesson: scope.to_string(),
-            scope,
+            scope: url.to_string().into(),
             url,
             addresses,
             limits: limits.ok_or(Refusal::NotAllowed)?,
@@ -303,7 +305,6 @@ impl Shared {
         let answer = fetch.send(headers, began + times.upstream).await?;
         let scrape = Scrape {
             scope: fetch.scope,
-            lesson: fetch.lesson,
             limits,
             began,
             scraped_at_ms,

@@ -1,16 +1,17 @@
 //! What the pull door says of itself.
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::address::Refusal;
+use crate::label_values::label_values;
 use crate::wire::exposition::{PageError, PageStats, ScoreFamilies};
 
 /// Counters of the pull door. A clone counts the same.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct ScrapeMetrics {
     scrapes: Family<ByOutcome, Counter>,
     unscored: Family<ByUnscored, Counter>,
@@ -24,65 +25,69 @@ pub struct ScrapeMetrics {
     pub(super) tunnels: Gauge,
 }
 
-/// How a scrape ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(super) enum Outcome {
-    /// A page passed whole, and the scorer was asked.
-    Scored,
-    /// A page passed whole, and nobody scored it.
-    Unscored,
-    /// An answer with another status than 200 passed.
-    Status,
-    /// No answer: nobody there, or nothing that is HTTP.
-    Unreachable,
-    /// The upstream was not done in time.
-    Late,
-    /// The upstream's body was cut, and so was ours.
-    Cut,
-    /// The scraper went away.
-    Abandoned,
-    /// The target is not allowed.
-    Refused,
-    /// The request came from ourselves.
-    Loop,
-    /// Too many at one time.
-    Busy,
-    /// No such target, or no scrape at all.
-    Invalid,
-    /// A tunnel was opened.
-    Tunnel,
+label_values! {
+    /// How a scrape ended.
+    pub(super) enum Outcome {
+        /// A page passed whole, and the scorer was asked.
+        Scored = "scored",
+        /// A page passed whole, and nobody scored it.
+        Unscored = "unscored",
+        /// An answer with another status than 200 passed.
+        Status = "status",
+        /// No answer: nobody there, or nothing that is HTTP.
+        Unreachable = "unreachable",
+        /// The upstream was not done in time.
+        Late = "late",
+        /// The upstream's body was cut, and so was ours.
+        Cut = "cut",
+        /// The scraper went away.
+        Abandoned = "abandoned",
+        /// The target is not allowed.
+        Refused = "refused",
+        /// The request came from ourselves.
+        Loop = "loop",
+        /// Too many at one time.
+        Busy = "busy",
+        /// No such target, or no scrape at all.
+        Invalid = "invalid",
+        /// A tunnel was opened.
+        Tunnel = "tunnel",
+    }
 }
 
-/// Why a page that passed was not scored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-pub(super) enum Unscored {
-    ContentType,
-    ContentEncoding,
-    Gzip,
-    BodySize,
-    Samples,
-    Framing,
-    NoEof,
-    Budget,
-    Panic,
+label_values! {
+    /// Why a page that passed was not scored.
+    pub(super) enum Unscored {
+        ContentType = "content_type",
+        ContentEncoding = "content_encoding",
+        Gzip = "gzip",
+        BodySize = "body_size",
+        Samples = "samples",
+        Framing = "framing",
+        NoEof = "no_eof",
+        Budget = "budget",
+        Panic = "panic",
+    }
 }
 
-/// Why a score is not on the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Dropped {
-    Limit,
-    Clash,
-    Ambiguous,
+label_values! {
+    /// Why a score is not on the page.
+    enum Dropped {
+        Limit = "limit",
+        Clash = "clash",
+        Ambiguous = "ambiguous",
+    }
 }
 
-/// Why a target is not fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Refused {
-    Spelling,
-    NotAllowed,
-    Reserved,
-    Metadata,
-    Unresolved,
+label_values! {
+    /// Why a target is not fetched.
+    enum Refused {
+        Spelling = "spelling",
+        NotAllowed = "not_allowed",
+        Reserved = "reserved",
+        Metadata = "metadata",
+        Unresolved = "unresolved",
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -106,6 +111,37 @@ struct ByRefused {
 }
 
 // === impl ScrapeMetrics ===
+
+impl Default for ScrapeMetrics {
+    /// Every value of every label is there from the start: a rate needs a zero to begin from.
+    fn default() -> Self {
+        let metrics = Self {
+            scrapes: Family::default(),
+            unscored: Family::default(),
+            dropped: Family::default(),
+            refused: Family::default(),
+            appended: Counter::default(),
+            samples: Counter::default(),
+            unparsed: Counter::default(),
+            native_histograms: Counter::default(),
+            running: Gauge::default(),
+            tunnels: Gauge::default(),
+        };
+        Outcome::ALL
+            .into_iter()
+            .for_each(|result| drop(metrics.scrapes.get_or_create(&ByOutcome { result })));
+        Unscored::ALL
+            .into_iter()
+            .for_each(|reason| drop(metrics.unscored.get_or_create(&ByUnscored { reason })));
+        Dropped::ALL
+            .into_iter()
+            .for_each(|reason| drop(metrics.dropped.get_or_create(&ByDropped { reason })));
+        Refused::ALL
+            .into_iter()
+            .for_each(|reason| drop(metrics.refused.get_or_create(&ByRefused { reason })));
+        metrics
+    }
+}
 
 impl ScrapeMetrics {
     /// Adds every counter to `registry`, whose prefix is `sidelong`.

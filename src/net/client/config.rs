@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::secret::{Secret, SecretFile};
+use crate::config::sections::HttpUrl;
 use crate::net::tls::{TlsError, TlsVersion};
 
 /// The HTTP options of a downstream or of a target. They stand beside the other options of their owner, as
@@ -70,25 +71,28 @@ pub struct AuthorizationConfig {
     pub credentials_file: Option<SecretFile>,
 }
 
-/// OAuth 2.0 client credentials.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+/// OAuth 2.0 with the client credentials grant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct OAuth2Config {
-    /// The client's public name.
+    /// The client. Required.
     pub client_id: String,
-    /// The client's secret. Default: empty.
-    #[serde(skip_serializing_if = "Secret::is_empty")]
+    /// The secret of the client. Excludes `client_secret_file`.
+    #[serde(default, skip_serializing_if = "Secret::is_empty")]
     pub client_secret: Secret,
-    /// A file with the client's secret, read at every fetch, in place of `client_secret`. Default: none.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// A file that holds the secret; read at every fetch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_secret_file: Option<SecretFile>,
-    /// Where tokens are fetched.
-    pub token_url: String,
-    /// The scopes asked for. Default: none.
+    /// Where the token is fetched. Required.
+    pub token_url: HttpUrl,
+    /// The scopes that are asked for.
+    #[serde(default)]
     pub scopes: Vec<String>,
-    /// Further parameters of the token request. Default: none.
+    /// Further parameters of the token request.
+    #[serde(default)]
     pub endpoint_params: BTreeMap<String, Secret>,
-    /// Certificates and versions for the token endpoint. Default: the system's certificate authorities.
+    /// TLS of the token request.
+    #[serde(default)]
     pub tls_config: TlsConfig,
 }
 
@@ -141,22 +145,17 @@ pub struct TlsConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientConfigError {
     /// More than one way to authenticate.
-    #[error("{0} and {1} are both given; keep one way to authenticate")]
+    #[error("{0} and {1} exclude each other; keep one way to authenticate")]
     TwoCredentials(&'static str, &'static str),
     /// A secret and its file.
-    #[error("{0} and {0}_file are both given; keep one of them")]
+    #[error("{0} and {0}_file exclude each other; keep one of them")]
     SecretTwice(&'static str),
     /// Basic belongs into its own section.
-    #[error("authorization type must not be Basic; use basic_auth")]
+    #[error("type: Basic and basic_auth exclude each other; use basic_auth")]
     BasicAuthorization,
     /// An option that its section cannot do without.
-    #[error("{section} needs {option}")]
-    Missing {
-        /// The section.
-        section: &'static str,
-        /// The option.
-        option: &'static str,
-    },
+    #[error("{0} is missing; set it, too")]
+    Missing(&'static str),
     /// A credential with characters that no header may hold.
     #[error("{0} holds characters that a header must not have")]
     NoHeader(&'static str),
@@ -164,21 +163,45 @@ pub enum ClientConfigError {
     #[error("follow_redirects: true is not supported; name the final URL and set it to false")]
     Redirects,
     /// An access key without its secret, or the other way round.
-    #[error("sigv4 needs access_key and secret_key together; leave both out to use the credentials chain")]
+    #[error("access_key or secret_key is missing; leave both out to use the credentials chain")]
     HalfAwsKey,
     /// Built without AWS.
     #[error("sigv4 is not in this binary; build it with the feature s3")]
     NoSigV4,
+    /// A certificate without its key, or the other way round.
+    #[error("cert_file or key_file is missing; tls_config takes both or none")]
+    HalfPair,
     /// The certificates cannot be used.
     #[error("tls_config cannot be used")]
     Tls(#[from] TlsError),
 }
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+struct Problems(Vec<(&'static str, ClientConfigError)>);
 
 // === impl AuthorizationConfig ===
 
 impl Default for AuthorizationConfig {
     fn default() -> Self {
         Self { kind: "Bearer".to_owned(), credentials: Secret::default(), credentials_file: None }
+    }
+}
+
+// === impl OAuth2Config ===
+
+impl OAuth2Config {
+    /// The client called `client_id` of the endpoint at `token_url`, with every default.
+    pub fn at(client_id: impl Into<String>, token_url: HttpUrl) -> Self {
+        Self {
+            client_id: client_id.into(),
+            client_secret: Secret::default(),
+            client_secret_file: None,
+            token_url,
+            scopes: Vec::new(),
+            endpoint_params: BTreeMap::new(),
+            tls_config: TlsConfig::default(),
+        }
     }
 }
 
@@ -189,26 +212,35 @@ impl HttpClientConfig {
     ///
     /// # Errors
     ///
-    /// [`ClientConfigError`], naming the option.
+    /// The first of [`HttpClientConfig::problems`].
     pub fn check(&self) -> Result<(), ClientConfigError> {
-        self.check_one_way()?;
-        if self.follow_redirects {
-            return Err(ClientConfigError::Redirects);
-        }
-        if let Some(basic) = &self.basic_auth {
-            once("password", &basic.password, basic.password_file.as_ref())?;
-        }
-        if let Some(authorization) = &self.authorization {
-            authorization.check()?;
-        }
-        if let Some(oauth2) = &self.oauth2 {
-            oauth2.check()?;
-        }
-        self.sigv4.as_ref().map_or(Ok(()), SigV4Config::check)?;
-        self.tls_config.check()
+        self.problems().into_iter().next().map_or(Ok(()), |(_, problem)| Err(problem))
     }
 
-    fn check_one_way(&self) -> Result<(), ClientConfigError> {
+    /// All that is wrong, each with the option that it is about.
+    pub fn problems(&self) -> Vec<(&'static str, ClientConfigError)> {
+        let mut problems = Problems::default();
+        self.check_one_way(&mut problems);
+        problems.require(!self.follow_redirects, "follow_redirects", ClientConfigError::Redirects);
+        if let Some(basic) = &self.basic_auth {
+            problems.once("basic_auth", "password", &basic.password, basic.password_file.as_ref());
+        }
+        if let Some(authorization) = &self.authorization {
+            authorization.check(&mut problems);
+        }
+        if let Some(oauth2) = &self.oauth2 {
+            oauth2.check(&mut problems);
+        }
+        if let Some(sigv4) = &self.sigv4 {
+            let whole = sigv4.access_key.is_empty() == sigv4.secret_key.is_empty();
+            problems.require(whole, "sigv4", ClientConfigError::HalfAwsKey);
+            problems.require(cfg!(feature = "s3"), "sigv4", ClientConfigError::NoSigV4);
+        }
+        problems.require(self.tls_config.is_whole(), "tls_config", ClientConfigError::HalfPair);
+        problems.0
+    }
+
+    fn check_one_way(&self, problems: &mut Problems) {
         let given = [
             ("basic_auth", self.basic_auth.is_some()),
             ("authorization", self.authorization.is_some()),
@@ -218,57 +250,55 @@ impl HttpClientConfig {
             ("sigv4", self.sigv4.is_some()),
         ];
         let mut given = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name);
-        match (given.next(), given.next()) {
-            (Some(first), Some(second)) => Err(ClientConfigError::TwoCredentials(first, second)),
-            _ => Ok(()),
+        if let (Some(first), Some(second)) = (given.next(), given.next()) {
+            problems.0.push((second, ClientConfigError::TwoCredentials(first, second)));
         }
     }
 }
 
 impl AuthorizationConfig {
-    fn check(&self) -> Result<(), ClientConfigError> {
-        if self.kind.trim().eq_ignore_ascii_case("basic") {
-            return Err(ClientConfigError::BasicAuthorization);
-        }
-        once("credentials", &self.credentials, self.credentials_file.as_ref())
+    fn check(&self, problems: &mut Problems) {
+        let is_basic = self.kind.trim().eq_ignore_ascii_case("basic");
+        problems.require(!is_basic, "authorization", ClientConfigError::BasicAuthorization);
+        let file = self.credentials_file.as_ref();
+        problems.needed("authorization", "credentials", &self.credentials, file);
     }
 }
 
 impl OAuth2Config {
-    fn check(&self) -> Result<(), ClientConfigError> {
-        let missing = |option| ClientConfigError::Missing { section: "oauth2", option };
-        if self.client_id.is_empty() {
-            return Err(missing("client_id"));
-        }
-        if self.token_url.is_empty() {
-            return Err(missing("token_url"));
-        }
-        once("client_secret", &self.client_secret, self.client_secret_file.as_ref())?;
-        self.tls_config.check()
-    }
-}
-
-impl SigV4Config {
-    fn check(&self) -> Result<(), ClientConfigError> {
-        if self.access_key.is_empty() != self.secret_key.is_empty() {
-            return Err(ClientConfigError::HalfAwsKey);
-        }
-        if cfg!(feature = "s3") { Ok(()) } else { Err(ClientConfigError::NoSigV4) }
+    fn check(&self, problems: &mut Problems) {
+        problems.require(!self.client_id.is_empty(), "oauth2", ClientConfigError::Missing("client_id"));
+        let file = self.client_secret_file.as_ref();
+        problems.needed("oauth2", "client_secret", &self.client_secret, file);
+        problems.require(self.tls_config.is_whole(), "oauth2.tls_config", ClientConfigError::HalfPair);
     }
 }
 
 impl TlsConfig {
-    fn check(&self) -> Result<(), ClientConfigError> {
-        match (&self.cert_file, &self.key_file) {
-            (None, None) | (Some(_), Some(_)) => Ok(()),
-            _ => Err(TlsError::HalfPair.into()),
-        }
+    fn is_whole(&self) -> bool {
+        self.cert_file.is_some() == self.key_file.is_some()
     }
 }
 
-/// An error if a secret is given by value and by file.
-fn once(name: &'static str, secret: &Secret, file: Option<&SecretFile>) -> Result<(), ClientConfigError> {
-    if file.is_some() && !secret.is_empty() { Err(ClientConfigError::SecretTwice(name)) } else { Ok(()) }
+// === impl Problems ===
+
+impl Problems {
+    fn require(&mut self, holds: bool, at: &'static str, problem: ClientConfigError) {
+        if !holds {
+            self.0.push((at, problem));
+        }
+    }
+
+    /// A secret is not given both by value and by file.
+    fn once(&mut self, at: &'static str, name: &'static str, secret: &Secret, file: Option<&SecretFile>) {
+        self.require(file.is_none() || secret.is_empty(), at, ClientConfigError::SecretTwice(name));
+    }
+
+    /// A secret is given once.
+    fn needed(&mut self, at: &'static str, name: &'static str, secret: &Secret, file: Option<&SecretFile>) {
+        self.once(at, name, secret, file);
+        self.require(file.is_some() || !secret.is_empty(), at, ClientConfigError::Missing(name));
+    }
 }
 
 #[cfg(test)]
@@ -302,10 +332,17 @@ mod tests {
         check("basic_auth: {username: a}\nbearer_token: t\n", "basic_auth and bearer_token");
         check("basic_auth: {username: a, password: b, password_file: c}\n", "password_file");
         check("authorization: {type: basic, credentials: b}\n", "use basic_auth");
-        check("oauth2: {client_id: a}\n", "token_url");
+        check("oauth2: {client_id: a, token_url: 'http://t/'}\n", "client_secret is missing");
+        check("authorization: {}\n", "credentials is missing");
         check("follow_redirects: true\n", "follow_redirects");
         check("sigv4: {access_key: a}\n", "secret_key");
         check("tls_config: {cert_file: a}\n", "tls_config");
+    }
+
+    #[test]
+    fn a_token_endpoint_must_be_named() {
+        let error = serde_saphyr::from_str::<HttpClientConfig>("oauth2: {client_id: a}\n").unwrap_err();
+        assert!(error.to_string().contains("token_url"), "{error}");
     }
 
     #[test]
@@ -324,7 +361,10 @@ mod tests {
                 ..Default::default()
             }),
             bearer_token: Some(Secret::new("canary3")),
-            oauth2: Some(OAuth2Config { client_secret: Secret::new("canary4"), ..Default::default() }),
+            oauth2: Some(OAuth2Config {
+                client_secret: Secret::new("canary4"),
+                ..OAuth2Config::at("c", "http://t/".parse().unwrap())
+            }),
             sigv4: Some(SigV4Config { secret_key: Secret::new("canary5"), ..Default::default() }),
             ..Default::default()
         };

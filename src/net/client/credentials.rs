@@ -29,7 +29,7 @@ pub(super) enum Credentials {
     None,
     Fixed(HeaderValue),
     File(FileCredentials),
-    OAuth2(TokenSource),
+    OAuth2(Box<TokenSource>),
     #[cfg(feature = "s3")]
     SigV4(crate::aws::Signer),
 }
@@ -87,7 +87,8 @@ impl Credentials {
             return Self::authorization(&bearer(Secret::default(), Some(file.clone())), metrics);
         }
         if let Some(oauth2) = &config.oauth2 {
-            return Ok(Self::OAuth2(TokenSource::new(oauth2.clone(), limits.clone(), metrics)?));
+            let tokens = TokenSource::new(oauth2.clone(), limits.clone(), metrics)?;
+            return Ok(Self::OAuth2(Box::new(tokens)));
         }
         #[cfg(feature = "s3")]
         if let Some(sigv4) = &config.sigv4 {

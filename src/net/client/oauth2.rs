@@ -135,7 +135,7 @@ impl TokenSource {
 
     fn token_request(&self, secret: &Secret, place: SecretIn) -> Result<Request<Full<Bytes>>, TokenError> {
         let mut form = self.form();
-        let mut request = Request::post(&self.config.token_url)
+        let mut request = Request::post(self.config.token_url.as_uri())
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(ACCEPT, "application/json");
         match place {

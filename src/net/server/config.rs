@@ -10,8 +10,8 @@ use crate::config::units::{ByteSize, PromDuration};
 #[serde(deny_unknown_fields, default)]
 pub struct ServerConfig {
     /// Connections open at the same time. At the limit the longest-idle connection is closed to let a new
-    /// one in; if none is idle, the new one is closed. Default: 512. Where the process may open few files,
-    /// the limit in force is lower.
+    /// one in; if none is idle, the one whose request has been coming for the longest; if all have come whole,
+    /// the new one is closed. Default: 512. Where the process may open few files, the limit in force is lower.
     pub max_connections: u32,
     /// Headers of one request. Default: 64.
     pub max_headers: u16,

@@ -45,6 +45,8 @@ pub(super) struct Connection {
     since: AtomicU64,
     /// Milliseconds from `origin` to the end of the last request, or to the accept.
     idle_since: AtomicU64,
+    /// Milliseconds from `origin` to the request whose body is still coming, plus one; 0 if none is.
+    coming_since: AtomicU64,
     /// Milliseconds from `origin` to when a write got stuck, plus one; 0 if none is.
     stuck_since: AtomicU64,
     /// Only the connection's own task takes it, once a read.
@@ -107,18 +109,29 @@ impl Connection {
         if matches!(self.phase(), Phase::Fresh | Phase::Idle) {
             self.enter(Phase::Head);
         }
-        self.head.lock().read(bytes);
+        let mut head = self.head.lock();
+        head.read(bytes);
+        if self.coming_since.load(Ordering::Relaxed) > 0 && head.is_whole() {
+            self.coming_since.store(0, Ordering::Relaxed);
+        }
     }
 
-    /// Enters [`Phase::Busy`] and says what was seen of the request's head.
-    pub(super) fn request_begins(&self) -> Framing {
+    /// Enters [`Phase::Busy`] and says what was seen of the request's head; `length` as in
+    /// [`HeadWatch::expect`].
+    pub(super) fn request_begins(&self, length: Option<u64>) -> Framing {
         self.enter(Phase::Busy);
-        self.head.lock().framing()
+        let mut head = self.head.lock();
+        head.expect(length);
+        if !head.is_whole() {
+            self.coming_since.store(self.now() + 1, Ordering::Relaxed);
+        }
+        head.framing()
     }
 
-    /// Enters [`Phase::Idle`]; `length` as in [`HeadWatch::next`].
-    pub(super) fn request_ends(&self, length: Option<u64>) {
-        self.head.lock().next(length);
+    /// Enters [`Phase::Idle`].
+    pub(super) fn request_ends(&self) {
+        self.coming_since.store(0, Ordering::Relaxed);
+        self.head.lock().next();
         self.enter(Phase::Idle);
     }
 
@@ -157,6 +170,12 @@ impl Connection {
             Phase::Busy | Phase::Tunnel | Phase::Closing => None,
         }
     }
+
+    /// Since when the body of the request in flight has been coming; none if it is whole.
+    fn coming_since(&self) -> Option<u64> {
+        let since = self.coming_since.load(Ordering::Relaxed);
+        (self.phase() == Phase::Busy && since > 0).then_some(since)
+    }
 }
 
 // === impl Connections ===
@@ -167,13 +186,14 @@ impl Connections {
         Arc::new(Self { limit, config, metrics, origin: Instant::now(), open: Mutex::default() })
     }
 
-    /// Takes a place for a new connection; at the limit the longest-idle connection gives way.
+    /// Takes a place for a new connection; at the limit the longest-idle connection gives way, and where none
+    /// is idle the one whose request has been coming for the longest.
     ///
-    /// None if every place is taken by a connection with a request in flight.
+    /// None if every place is taken by a connection with a whole request in flight.
     pub(super) fn admit(self: &Arc<Self>, id: u64) -> Option<Place> {
         let mut open = self.open.lock();
         let held = open.values().filter(|entry| entry.connection.phase() != Phase::Closing).count();
-        if held >= self.limit && !self.close_longest_idle(&open) {
+        if held >= self.limit && !self.make_room(&open) {
             return None;
         }
         let now = self.origin.elapsed().as_millis() as u64;
@@ -183,6 +203,7 @@ impl Connections {
             phase: AtomicU8::new(Phase::Fresh as u8),
             since: AtomicU64::new(now),
             idle_since: AtomicU64::new(now),
+            coming_since: AtomicU64::new(0),
             stuck_since: AtomicU64::new(0),
             head: Mutex::default(),
             close: CancellationToken::new(),
@@ -192,10 +213,15 @@ impl Connections {
         Some(Place { connection, connections: Arc::clone(self) })
     }
 
-    fn close_longest_idle(&self, open: &HashMap<u64, Entry>) -> bool {
-        let idle = |entry: &Entry| entry.connection.idle_since().map(|since| (since, entry.connection.id));
-        let Some((_, id)) = open.values().filter_map(idle).min() else { return false };
-        self.end(&open[&id], Closed::Evicted);
+    fn make_room(&self, open: &HashMap<u64, Entry>) -> bool {
+        let longest = |since: fn(&Connection) -> Option<u64>| {
+            let since = |entry: &Entry| Some((since(&entry.connection)?, entry.connection.id));
+            open.values().filter_map(since).min().map(|(_, id)| &open[&id])
+        };
+        let idle = longest(Connection::idle_since).map(|entry| (entry, Closed::Evicted));
+        let slow = || longest(Connection::coming_since).map(|entry| (entry, Closed::SlowBody));
+        let Some((entry, reason)) = idle.or_else(slow) else { return false };
+        self.end(entry, reason);
         true
     }
 

@@ -46,8 +46,6 @@ enum AnswerBody<B> {
 #[derive(Debug)]
 struct InFlight {
     connection: Arc<Connection>,
-    /// The declared length of the request's body, none if it is chunked.
-    length: Option<u64>,
     /// Whether the connection now is a tunnel and no longer ours.
     tunnel: bool,
 }
@@ -85,8 +83,8 @@ impl Gate {
     where
         S: Door<B>,
     {
-        let framing = self.connection.request_begins();
-        let mut in_flight = InFlight::new(Arc::clone(&self.connection), request.headers());
+        let framing = self.connection.request_begins(body_length(request.headers()));
+        let mut in_flight = InFlight { connection: Arc::clone(&self.connection), tunnel: false };
         if let Err(refusal) = self.check(framing, &request) {
             self.metrics.refused(refusal.metric());
             return refusal.answer().map(|text| Answer::own(text, in_flight));
@@ -166,22 +164,21 @@ fn has_encoded_slash(segment: &str) -> bool {
     })
 }
 
-// === impl InFlight ===
-
-impl InFlight {
-    fn new(connection: Arc<Connection>, headers: &HeaderMap) -> Self {
-        let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        let chunked = headers.contains_key(TRANSFER_ENCODING);
-        Self { connection, length: (!chunked).then_some(declared.unwrap_or(0)), tunnel: false }
-    }
+/// The declared length of a request's body, none if it is chunked.
+fn body_length(headers: &HeaderMap) -> Option<u64> {
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    (!chunked).then_some(declared.unwrap_or(0))
 }
+
+// === impl InFlight ===
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         if self.tunnel {
             self.connection.enter(Phase::Tunnel);
         } else {
-            self.connection.request_ends(self.length);
+            self.connection.request_ends();
         }
     }
 }

@@ -47,6 +47,8 @@ pub(super) struct HeadWatch {
     body: u64,
     /// The last five bytes behind the head: the end of a chunked body.
     tail: [u8; 5],
+    /// What the head said of its body: a length, or none if it is chunked.
+    length: Option<u64>,
 }
 
 /// As much of a line as tells the two headers apart.
@@ -63,6 +65,7 @@ impl Default for HeadWatch {
             encodings: 0,
             body: 0,
             tail: [0; 5],
+            length: Some(0),
         }
     }
 }
@@ -117,6 +120,21 @@ impl HeadWatch {
         self.tail[5 - new..].copy_from_slice(&bytes[bytes.len() - new..]);
     }
 
+    /// Takes note of the `length` of the body behind the head that was just read (0 without a
+    /// `Content-Length`), none if it is chunked.
+    pub(super) fn expect(&mut self, length: Option<u64>) {
+        self.length = length;
+    }
+
+    /// Whether nothing is missing of the body that is expected, as far as the watch can tell.
+    pub(super) fn is_whole(&self) -> bool {
+        self.state != State::Body
+            || match self.length {
+                Some(length) => self.body >= length,
+                None => self.tail == *b"0\r\n\r\n",
+            }
+    }
+
     /// What was seen of the head that was just handed to the service.
     pub(super) fn framing(&self) -> Framing {
         match self.state {
@@ -126,13 +144,9 @@ impl HeadWatch {
         }
     }
 
-    /// Forgets the head whose request is done. `length` is what its `Content-Length` said (0 without one),
-    /// none if it was chunked.
-    pub(super) fn next(&mut self, length: Option<u64>) {
-        let on_time = match length {
-            Some(length) => self.body == length,
-            None => self.tail == *b"0\r\n\r\n",
-        };
+    /// Forgets the head whose request is done.
+    pub(super) fn next(&mut self) {
+        let on_time = self.is_whole() && self.length.is_none_or(|length| self.body == length);
         let lost = self.state != State::Body || !on_time;
         *self = Self { state: if lost { State::Lost } else { State::Head }, ..Self::default() };
     }
@@ -170,7 +184,8 @@ mod tests {
     fn b16_a_byte_that_ran_ahead_makes_the_next_head_unseen() {
         let check = |first: &str, length, want| {
             let mut watch = watched([first.as_bytes()]);
-            watch.next(length);
+            watch.expect(length);
+            watch.next();
             watch.read(b"GET / HTTP/1.1\r\n\r\n");
             assert_eq!(watch.framing(), want, "{first:?}");
         };
@@ -181,6 +196,21 @@ mod tests {
         let chunked = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
         check(chunked, None, Framing::Plain);
         check(&format!("{chunked}GET"), None, Framing::Unseen);
+    }
+
+    #[test]
+    fn a_body_is_whole_when_its_last_byte_has_come() {
+        let check = |first: &str, length, then: &str| {
+            let mut watch = watched([first.as_bytes()]);
+            watch.expect(length);
+            assert_eq!(watch.is_whole(), then.is_empty(), "{first:?}");
+            watch.read(then.as_bytes());
+            assert!(watch.is_whole(), "{first:?} {then:?}");
+        };
+        check("GET / HTTP/1.1\r\n\r\n", Some(0), "");
+        check("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", Some(3), "");
+        check("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", Some(3), "c");
+        check("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", None, "0\r\n\r\n");
     }
 
     proptest! {

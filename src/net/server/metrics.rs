@@ -1,13 +1,14 @@
 //! What listeners count.
 
-use std::fmt;
 use std::sync::Arc;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use crate::label_values::label_values;
 
 /// Counters and gauges of every listener of the process, told apart by the label `listener`.
 #[derive(Clone, Debug, Default)]
@@ -31,28 +32,33 @@ pub(super) struct ListenerMetrics {
     pub(super) accept_errors: Counter,
 }
 
-/// Why we ended a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Closed {
-    FirstByteTimeout,
-    HeaderTimeout,
-    IdleTimeout,
-    WriteTimeout,
-    Evicted,
-    Shed,
-    FileLimit,
-    Tls,
-    Drained,
-    Cut,
+label_values! {
+    /// Why we ended a connection.
+    pub(super) enum Closed {
+        FirstByteTimeout = "first_byte_timeout",
+        HeaderTimeout = "header_timeout",
+        IdleTimeout = "idle_timeout",
+        WriteTimeout = "write_timeout",
+        /// The longest idle, at the cap.
+        Evicted = "evicted",
+        /// None was idle, at the cap, and its request had been coming for the longest.
+        SlowBody = "slow_body",
+        Shed = "shed",
+        FileLimit = "file_limit",
+        Tls = "tls",
+        Drained = "drained",
+        Cut = "cut",
+    }
 }
 
-/// Why we refused a request before any door saw it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Refused {
-    Framing,
-    Path,
-    UriLength,
-    Unauthorized,
+label_values! {
+    /// Why we refused a request before any door saw it.
+    pub(super) enum Refused {
+        Framing = "framing",
+        Path = "path",
+        UriLength = "uri_length",
+        Unauthorized = "unauthorized",
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,7 +86,7 @@ impl ServerMetrics {
         registry.register("sidelong_connections", "Open connections", self.connections.clone());
         registry.register(
             "sidelong_connections_limit",
-            "Connections at which the longest-idle one is closed (max_connections)",
+            "Connections at which the longest-idle or slowest one is closed (max_connections)",
             self.connection_limit.clone(),
         );
         registry.register("sidelong_connections_accepted", "Connections accepted", self.accepted.clone());
@@ -103,6 +109,13 @@ impl ServerMetrics {
 
     pub(super) fn of(self: &Arc<Self>, listener: &'static str) -> Arc<ListenerMetrics> {
         let labels = ListenerLabels { listener };
+        // Each is there from the start: a rate needs a zero to begin from.
+        for reason in Closed::ALL {
+            drop(self.closed.get_or_create(&ClosedLabels { listener, reason }));
+        }
+        for reason in Refused::ALL {
+            drop(self.refused.get_or_create(&RefusedLabels { listener, reason }));
+        }
         Arc::new(ListenerMetrics {
             listener,
             all: Arc::clone(self),
@@ -129,37 +142,5 @@ impl ListenerMetrics {
     #[cfg(test)]
     pub(super) fn closed_count(&self, reason: Closed) -> u64 {
         self.all.closed.get_or_create(&ClosedLabels { listener: self.listener, reason }).get()
-    }
-}
-
-// === the labels ===
-
-impl EncodeLabelValue for Closed {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::FirstByteTimeout => "first_byte_timeout",
-            Self::HeaderTimeout => "header_timeout",
-            Self::IdleTimeout => "idle_timeout",
-            Self::WriteTimeout => "write_timeout",
-            Self::Evicted => "evicted",
-            Self::Shed => "shed",
-            Self::FileLimit => "file_limit",
-            Self::Tls => "tls",
-            Self::Drained => "drained",
-            Self::Cut => "cut",
-        };
-        EncodeLabelValue::encode(&text, encoder)
-    }
-}
-
-impl EncodeLabelValue for Refused {
-    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
-        let text = match self {
-            Self::Framing => "framing",
-            Self::Path => "path",
-            Self::UriLength => "uri_length",
-            Self::Unauthorized => "unauthorized",
-        };
-        EncodeLabelValue::encode(&text, encoder)
     }
 }

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use super::metrics::Closed;
 use super::*;
 use crate::config::units::PromDuration;
 use crate::net::body::{MinRate, read_body};
+use crate::net::budget::BodyBudget;
 
 struct Running {
     address: SocketAddr,
@@ -24,8 +26,9 @@ struct Running {
 /// Starts a server whose door answers with the length of the body, or 400.
 fn start(config: ServerConfig) -> Running {
     start_with(config, |request: Request<Incoming>| async move {
-        match read_body(request.into_body(), 1 << 20, MinRate::default()).await {
-            Ok(body) => answer(200, body.len().to_string()),
+        let budget = BodyBudget::new(1 << 20, Gauge::default());
+        match read_body(request.into_body(), 1 << 20, MinRate::default(), &budget).await {
+            Ok(body) => answer(200, body.bytes.len().to_string()),
             Err(error) => answer(400, error.to_string()),
         }
     })
@@ -178,6 +181,25 @@ async fn f10_slow_clients_at_the_cap_do_not_keep_a_new_client_out() {
     }
     get(&mut server.connect().await).await;
     assert!(server.metrics.closed_count(Closed::Evicted) >= 24);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f10_slow_bodies_at_the_cap_do_not_keep_a_new_client_out() {
+    let server = start(ServerConfig { max_connections: 4, ..ServerConfig::default() });
+    let mut slow = Vec::new();
+    for number in 0..8 {
+        let mut stream = server.connect().await;
+        let length = if number % 2 == 0 { "content-length: 9" } else { "transfer-encoding: chunked" };
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{length}\r\n\r\n3\r\nabc\r\n");
+        stream.write_all(&head.as_bytes()[..head.len() - usize::from(number % 2 == 0) * 4]).await.unwrap();
+        slow.push(stream);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let mut healthy = server.connect().await;
+    get(&mut healthy).await;
+    assert_eq!(server.metrics.closed_count(Closed::SlowBody), 5);
+    assert_eq!(read_to_end(&mut slow[4]).await, "", "the slowest first");
+    get(&mut healthy).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,12 +8,12 @@ use super::board::Expected;
 use crate::batch::Sample;
 use crate::inject::{Names, Output, ScoreSample, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
-use crate::pipeline::{Limits, Pipeline, Settings, Visit};
+use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
 use crate::rules::config::RawOutput;
 use crate::rules::preset::PresetError;
 use crate::rules::{OutputNames, Preset, Rule, RuleError, RuleSet, RuleSetError};
 use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
-use crate::series::{Cursor, Scope, ScopeName, Scopes, Spelling, Table};
+use crate::series::{Scope, ScopeName, Scopes, Spelling, Table};
 use crate::simulate::synth::Series;
 use crate::wire::exposition::{Format, Page, PageError, PageLimits, Syntax};
 
@@ -22,7 +22,6 @@ use crate::wire::exposition::{Format, Page, PageError, PageLimits, Syntax};
 pub(super) struct Corridor {
     pipeline: Pipeline,
     scope: Arc<Scope>,
-    cursor: Cursor,
     page: Page,
     names: Names,
     scores: Vec<ScoreSample>,
@@ -94,14 +93,14 @@ impl Corridor {
         let own = OutputNames::by_templates(["$VAR"]);
         let settings =
             Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names.clone(), Limits::default());
-        let scopes = Scopes::new(1, 0);
-        let scope = scopes.get(&ScopeName::Target("synth".into())).ok_or(CorridorError::Scope)?;
         let slot = ModelSlot::new(Model::builtin());
         let workloads = Workloads::new(Vec::new(), 0);
+        let pipeline =
+            Pipeline::new(slot.handle(), settings, Scopes::new(0), workloads, Table::new(interner));
+        let scope = pipeline.scope(&ScopeName::Target("synth".into()), 0).ok_or(CorridorError::Scope)?;
         Ok(Self {
-            pipeline: Pipeline::new(slot.handle(), settings, scopes, workloads, Table::new(interner)),
+            pipeline,
             scope,
-            cursor: Cursor::default(),
             page: Page::new(),
             names,
             scores: Vec::new(),
@@ -126,8 +125,9 @@ impl Corridor {
             return Err(CorridorError::Series { parsed: batch.series.len(), rendered });
         }
         self.scores.clear();
-        let visit = Visit { scope: &self.scope, batch, labels: &self.page, now_ms: at_ms, teach: true };
-        self.pipeline.score(&mut self.cursor, &visit, &mut self.scores);
+        let wiring = Wiring::Page { teach: true };
+        let visit = Visit { scope: &self.scope, batch, labels: &self.page, now_ms: at_ms, wiring };
+        self.pipeline.score(&visit, &mut self.scores);
         let samples = batch.series.iter().filter_map(|span| batch.samples_of(span).last().copied());
         Ok(Scores {
             samples: samples.collect(),

@@ -31,13 +31,14 @@ pub struct Gunzip {
 pub fn decompress_gzip(body: &[u8], cap: Cap, into: &mut Buffer) -> Result<(), CompressionError> {
     into.clear();
     let mut gunzip = Gunzip::new(cap);
-    let (mut rest, mut used) = (body, 0);
+    // Where there is no room left below the cap, one byte more is one too many, and the step says so.
+    let (mut rest, mut used, mut beyond) = (body, 0, [0; 1]);
     loop {
-        if used == into.bytes.len() {
-            let larger = (used * 2).clamp(FIRST_ROOM, cap.bytes.saturating_add(FIRST_ROOM));
-            into.room(larger);
+        if used == into.bytes.len() && used < cap.bytes {
+            into.room((used * 2).max(FIRST_ROOM).min(cap.bytes));
         }
-        let produced = gunzip.step(&mut rest, &mut into.bytes[used..])?;
+        let room = if used < into.bytes.len() { &mut into.bytes[used..] } else { &mut beyond[..] };
+        let produced = gunzip.step(&mut rest, room)?;
         used += produced;
         if produced == 0 {
             break;

@@ -85,6 +85,8 @@ impl Buffer {
     /// Room for at least `len` bytes, with whatever content.
     fn room(&mut self, len: usize) -> &mut [u8] {
         if self.bytes.len() < len {
+            // Exactly, or it would take up to twice what was compared with a cap.
+            self.bytes.reserve_exact(len - self.bytes.len());
             self.bytes.resize(len, 0);
         }
         &mut self.bytes

@@ -1,6 +1,7 @@
 //! Floats as expositions spell them.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 /// `value` as Prometheus spells a bound of a protobuf bucket or quantile in its `le` or `quantile` label.
 pub(super) fn openmetrics_float(value: f64) -> String {
@@ -13,7 +14,14 @@ pub(super) fn openmetrics_float(value: f64) -> String {
 
 /// Appends `value` as a sample value: the shortest digits that read back as the same bits.
 pub(super) fn write_value(out: &mut Vec<u8>, value: f64) {
-    out.extend_from_slice(go_shortest(value).as_bytes());
+    if value.to_bits() == 0 {
+        out.push(b'0'); // the commonest score
+    } else if (1e-4..1e6).contains(&value.abs()) {
+        // Writing to memory cannot fail.
+        let _written = write!(out, "{value}");
+    } else {
+        out.extend_from_slice(go_shortest(value).as_bytes());
+    }
 }
 
 /// Go's `strconv.FormatFloat(value, 'g', -1, 64)`.

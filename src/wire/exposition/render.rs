@@ -7,7 +7,7 @@ use super::number::write_value;
 use super::page::Page;
 use crate::batch::is_stale_marker;
 use crate::inject::ScoreSample;
-use crate::series::labels::Pair;
+use crate::series::labels::{Pair, Spelling};
 use crate::wire::varint;
 
 /// How many score series a page can still take before its scrape job would refuse it.
@@ -41,6 +41,15 @@ pub struct ScoreFamilies {
 /// Labels of one score series with names as the format may spell them.
 type Labels<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
+/// The series of a score as a format spells it, up to its value. It is kept with the labels, since the next page
+/// of the target has it too.
+struct Spelled<'a>(&'a Spelling);
+
+/// Indexes of what is kept beside the bytes: the longest name and value, and whether two labels have one name.
+const LONGEST_NAME: usize = 0;
+const LONGEST_VALUE: usize = 1;
+const AMBIGUOUS: usize = 2;
+
 /// `MetricType.GAUGE` of `metrics.proto`.
 const GAUGE: u64 = 1;
 
@@ -51,11 +60,9 @@ impl Room {
     pub const ENDLESS: Self =
         Self { samples: usize::MAX, labels: usize::MAX, name_bytes: usize::MAX, value_bytes: usize::MAX };
 
-    fn fits(&self, score: &ScoreSample) -> bool {
-        let pairs = score.labels.pairs();
-        let short =
-            |pair: &Pair| pair.name().len() <= self.name_bytes && pair.value().len() <= self.value_bytes;
-        pairs.len() < self.labels && short(score.name) && pairs.iter().all(|pair| short(pair))
+    fn fits(&self, labels: usize, spelled: &Spelled<'_>) -> bool {
+        let [name, value, _] = spelled.0.numbers.map(|number| number as usize);
+        labels <= self.labels && name <= self.name_bytes && value <= self.value_bytes
     }
 }
 
@@ -68,18 +75,17 @@ impl ScoreFamilies {
     /// written only where the page itself gave one to the scored sample.
     pub fn render(scores: &[ScoreSample], page: &Page, room: Room) -> Self {
         let mut families = Self::default();
-        let mut names: Vec<&str> = Vec::new();
+        let mut names: Vec<&'static Pair> = Vec::new();
         for score in scores {
-            let name = score.name.value();
-            if !names.contains(&name) {
-                names.push(name);
+            if !names.iter().any(|name| std::ptr::eq(*name, score.name)) {
+                names.push(score.name);
             }
         }
         for name in names {
             let members = scores
                 .iter()
-                .filter(|score| score.name.value() == name && !is_stale_marker(score.sample.value));
-            families.family(name, members, page, room);
+                .filter(|score| std::ptr::eq(score.name, name) && !is_stale_marker(score.sample.value));
+            families.family(name.value(), members, page, room);
         }
         families
     }
@@ -96,15 +102,16 @@ impl ScoreFamilies {
             self.clashing += members.count();
             return;
         }
-        let mut body = Vec::new();
+        let (mut body, way) = (Vec::new(), way(page.format()));
         for score in members {
-            if let Some(labels) = self.admit(score, page.format(), room) {
+            let kept = score.labels.spelling(score.name, way, || spell(score, page.format()));
+            let spelled = Spelled(&kept);
+            if self.admit(score, &spelled, room) {
                 let timestamp_ms = Some(score.sample.timestamp_ms).filter(|&t| t != page.scraped_at_ms());
+                let (series, value) = (&*spelled.0.bytes, score.sample.value);
                 match page.format().syntax {
-                    Syntax::Protobuf => put_metric(&mut body, &labels, score.sample.value, timestamp_ms),
-                    syntax => {
-                        write_line(&mut body, &spelled, &labels, score.sample.value, timestamp_ms, syntax)
-                    }
+                    Syntax::Protobuf => put_metric(&mut body, series, value, timestamp_ms),
+                    syntax => write_line(&mut body, series, value, timestamp_ms, syntax),
                 }
             }
         }
@@ -113,25 +120,46 @@ impl ScoreFamilies {
         }
     }
 
-    /// The labels of `score` if it may be written, else a count of why not.
-    fn admit<'a>(&mut self, score: &'a ScoreSample, format: Format, room: Room) -> Option<Labels<'a>> {
-        let pairs = score.labels.pairs();
-        if self.appended >= room.samples || !room.fits(score) {
+    /// Whether `score` may be written; counts why not.
+    fn admit(&mut self, score: &ScoreSample, spelled: &Spelled<'_>, room: Room) -> bool {
+        if self.appended >= room.samples || !room.fits(score.labels.pairs().len() + 1, spelled) {
             self.over_limit += 1;
-            return None;
+            return false;
         }
-        let labels: Labels<'_> =
-            pairs.iter().map(|pair| (spell_name(pair.name(), format, false), pair.value())).collect();
-        let escaped = labels.iter().any(|(name, _)| matches!(name, Cow::Owned(_)));
-        if escaped
-            && labels.iter().enumerate().any(|(at, (name, _))| labels.iter().take(at).any(|l| l.0 == *name))
-        {
+        if spelled.0.numbers[AMBIGUOUS] > 0 {
             self.ambiguous += 1;
-            return None;
+            return false;
         }
         self.appended += 1;
-        Some(labels)
+        true
     }
+}
+
+/// A number for each way in which a format spells labels.
+fn way(format: Format) -> u32 {
+    format.syntax as u32 * 2 + u32::from(format.utf8_names)
+}
+
+/// Spells the series of `score` up to its value.
+#[cold]
+fn spell(score: &ScoreSample, format: Format) -> Spelling {
+    let pairs = score.labels.pairs();
+    let labels: Labels<'_> =
+        pairs.iter().map(|pair| (spell_name(pair.name(), format, false), pair.value())).collect();
+    let escaped = labels.iter().any(|(name, _)| matches!(name, Cow::Owned(_)));
+    let twice =
+        |(at, (name, _)): (usize, &(Cow<'_, str>, &str))| labels.iter().take(at).any(|l| l.0 == *name);
+    let mut bytes = Vec::with_capacity(256);
+    match format.syntax {
+        Syntax::Protobuf => put_labels(&mut bytes, &labels),
+        _ => write_series(&mut bytes, &spell_name(score.name.value(), format, true), &labels),
+    }
+    let all = || pairs.iter().map(AsRef::as_ref).chain([score.name]);
+    let mut numbers = [0; 3];
+    numbers[LONGEST_NAME] = all().map(|pair| pair.name().len()).max().unwrap_or_default() as u32;
+    numbers[LONGEST_VALUE] = all().map(|pair| pair.value().len()).max().unwrap_or_default() as u32;
+    numbers[AMBIGUOUS] = u32::from(escaped && labels.iter().enumerate().any(twice));
+    Spelling { bytes: bytes.into(), numbers }
 }
 
 /// A name as `format` may have it: as it is, else with underscores (P5).
@@ -191,14 +219,7 @@ fn put_family(out: &mut Vec<u8>, name: &str, body: &[u8], syntax: Syntax) {
 
 // --- text ---
 
-fn write_line(
-    out: &mut Vec<u8>,
-    name: &str,
-    labels: &Labels<'_>,
-    value: f64,
-    timestamp_ms: Option<i64>,
-    syntax: Syntax,
-) {
+fn write_series(out: &mut Vec<u8>, name: &str, labels: &Labels<'_>) {
     let quoted = !is_legacy(name, true);
     if !quoted {
         out.extend_from_slice(name.as_bytes());
@@ -216,6 +237,10 @@ fn write_line(
         write_quoted(out, text);
     }
     out.extend_from_slice(b"} ");
+}
+
+fn write_line(out: &mut Vec<u8>, series: &[u8], value: f64, timestamp_ms: Option<i64>, syntax: Syntax) {
+    out.extend_from_slice(series);
     write_value(out, value);
     if let Some(timestamp_ms) = timestamp_ms {
         out.push(b' ');
@@ -266,14 +291,18 @@ fn seconds(timestamp_ms: i64) -> String {
 
 // --- protobuf ---
 
-fn put_metric(out: &mut Vec<u8>, labels: &Labels<'_>, value: f64, timestamp_ms: Option<i64>) {
-    let mut metric = Vec::with_capacity(256);
+fn put_labels(out: &mut Vec<u8>, labels: &Labels<'_>) {
     for (name, value) in labels {
         let mut pair = Vec::with_capacity(name.len() + value.len() + 8);
         put_bytes(&mut pair, 1, name.as_bytes());
         put_bytes(&mut pair, 2, value.as_bytes());
-        put_bytes(&mut metric, 1, &pair);
+        put_bytes(out, 1, &pair);
     }
+}
+
+fn put_metric(out: &mut Vec<u8>, labels: &[u8], value: f64, timestamp_ms: Option<i64>) {
+    let mut metric = Vec::with_capacity(labels.len() + 32);
+    metric.extend_from_slice(labels);
     let mut gauge = vec![1 << 3 | 1];
     gauge.extend_from_slice(&value.to_bits().to_le_bytes());
     put_bytes(&mut metric, 2, &gauge);

@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use proptest::prelude::*;
 use prost::Message;
@@ -12,10 +12,10 @@ use crate::wire::generated::io::prometheus::client as pb;
 const SCRAPED_AT: i64 = 1_700_000_000_000;
 
 fn score(name: &str, labels: &[(&str, &str)], value: f64, timestamp_ms: i64) -> ScoreSample {
-    let interner = Interner::default();
+    static INTERNER: LazyLock<Interner> = LazyLock::new(Interner::default);
     ScoreSample {
-        labels: Arc::new(SeriesLabels::of_scored(labels, &interner)),
-        name: interner.lasting_pair("__name__", name),
+        labels: Arc::new(SeriesLabels::of_scored(labels, &INTERNER)),
+        name: INTERNER.lasting_pair("__name__", name),
         sample: Sample { timestamp_ms, value },
     }
 }

@@ -43,6 +43,17 @@ fn common_sample(body: &[u8]) -> Option<Sample> {
     Some(Sample { timestamp_ms: timestamp as i64, value })
 }
 
+/// Bytes of the sample field's common layout.
+pub(super) const SAMPLE_FIELD: usize = 18;
+
+/// The sample that `entry`, a series of version 1.0, seems to end in: its last bytes are the sample field in
+/// its common layout. They may be the inside of something else; only a walk can tell.
+#[inline(always)]
+pub(super) fn last_sample(entry: &[u8]) -> Option<Sample> {
+    let [0x12, 0x10, message @ ..] = entry.last_chunk::<SAMPLE_FIELD>()? else { return None };
+    common_sample(message)
+}
+
 /// Fails if `count` is above `limit`.
 #[inline(always)]
 pub(super) fn bounded(count: usize, limit: u32, element: Element) -> Result<(), DecodeError> {

@@ -18,6 +18,7 @@ pub mod receive;
 mod score_block;
 pub mod v1;
 pub mod v2;
+mod walked;
 
 #[cfg(test)]
 mod tests;
@@ -25,4 +26,5 @@ mod tests;
 pub use config::ElementLimits;
 pub use decoded::{DecodeError, Decoded, Element};
 pub use halves::halves;
-pub use score_block::ScoreBlock;
+pub use score_block::{ScoreBlock, Tape};
+pub use walked::Walked;

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::fields::{self, DELIMITED, Fields, bounded, key};
-use super::{DecodeError, Decoded, Element, ElementLimits};
+use super::fields::{self, DELIMITED, Fields, SAMPLE_FIELD, bounded, key, last_sample};
+use super::{DecodeError, Decoded, Element, ElementLimits, Walked};
 use crate::batch::{Batch, Key, LabelSource, SeriesSpan};
 
 /// Reads the labels of a batch that [`decode`] made from the same bytes.
@@ -27,6 +27,7 @@ struct Walk<'a> {
     /// A label message up to this long has a name and a value within the limits.
     short_label: usize,
     batch: &'a mut Batch,
+    walked: Option<&'a mut Walked>,
     counts: Decoded,
     /// The labels of a series that has other fields between them, side by side.
     gathered: Vec<u8>,
@@ -50,7 +51,9 @@ const VALUE: fields::Key = key(2, DELIMITED);
 
 /// Decodes `raw`, a decompressed body, into `batch`, which it empties first.
 ///
-/// Series entries without samples are counted and left out of the batch. `seed` goes into the keys.
+/// Series entries without samples are counted and left out of the batch. `seed` goes into the keys. An entry
+/// that ends in a sample, and whose other bytes `walked` remembers as nothing but sound labels, is not walked
+/// again: what comes out is the same.
 ///
 /// # Errors
 ///
@@ -60,10 +63,14 @@ pub fn decode(
     raw: &[u8],
     seed: u64,
     limits: &ElementLimits,
+    mut walked: Option<&mut Walked>,
     batch: &mut Batch,
 ) -> Result<Decoded, DecodeError> {
     batch.clear();
-    let mut walk = Walk::new(raw, seed, limits, batch);
+    if let Some(walked) = &mut walked {
+        walked.begin(limits);
+    }
+    let mut walk = Walk::new(raw, seed, limits, walked, batch);
     let mut fields = Fields::of(raw)?;
     while !fields.is_done() {
         match fields.key()? {
@@ -100,16 +107,50 @@ pub(super) fn label(raw: &[u8], range: &Range<usize>) -> Result<LabelSpan, Decod
 // === impl Walk ===
 
 impl<'a> Walk<'a> {
-    fn new(raw: &'a [u8], seed: u64, limits: &'a ElementLimits, batch: &'a mut Batch) -> Self {
+    fn new(
+        raw: &'a [u8],
+        seed: u64,
+        limits: &'a ElementLimits,
+        walked: Option<&'a mut Walked>,
+        batch: &'a mut Batch,
+    ) -> Self {
         let short_label = limits.max_label_name_length.min(limits.max_label_value_length) as usize;
         let (counts, gathered) = (Decoded::default(), Vec::new());
-        Self { raw, seed, limits, short_label, batch, counts, gathered }
+        Self { raw, seed, limits, short_label, batch, walked, counts, gathered }
     }
 
     #[inline(always)]
     fn series(&mut self, body: Range<usize>) -> Result<(), DecodeError> {
         self.counts.series += 1;
         bounded(self.counts.series as usize, self.limits.max_series_per_request, Element::Series)?;
+        let Some(walked) = &mut self.walked else { return self.walk(body) };
+        let Some(sample) = last_sample(&self.raw[body.clone()]) else { return self.walk(body) };
+        let labels = body.start..body.end - SAMPLE_FIELD;
+        let key = Key::of(&self.raw[labels.clone()], self.seed);
+        if !walked.knows(&key) {
+            return self.meet(body, &labels, &key);
+        }
+        self.batch.samples.push(sample);
+        self.push(key, labels, self.batch.samples.len() - 1)
+    }
+
+    /// Walks an entry that looks like labels and a sample, and remembers it if that is what it is.
+    #[cold]
+    fn meet(&mut self, body: Range<usize>, labels: &Range<usize>, key: &Key) -> Result<(), DecodeError> {
+        self.walk(body)?;
+        let walked = self.batch.series.last();
+        let as_it_looks = walked.is_some_and(|span| {
+            span.key == *key
+                && (span.labels.start as usize, span.labels.end as usize) == (labels.start, labels.end)
+        });
+        if let Some(walked) = self.walked.as_mut().filter(|_| as_it_looks) {
+            walked.remember(key);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn walk(&mut self, body: Range<usize>) -> Result<(), DecodeError> {
         let mut labels = LabelRegion { region: 0..0, contiguous: true, count: 0 };
         let first_sample = self.batch.samples.len();
         let mut fields = Fields::within(self.raw, &body);
@@ -142,7 +183,7 @@ impl<'a> Walk<'a> {
                 other => fields.skip(other, &[1, 2, 3, 4])?,
             }
         }
-        self.push(labels, first_sample)
+        self.push_walked(labels, first_sample)
     }
 
     #[inline(always)]
@@ -158,21 +199,26 @@ impl<'a> Walk<'a> {
     }
 
     #[inline(always)]
-    fn push(&mut self, labels: LabelRegion, first_sample: usize) -> Result<(), DecodeError> {
-        let samples = self.batch.samples.len();
-        if samples == first_sample {
+    fn push_walked(&mut self, labels: LabelRegion, first_sample: usize) -> Result<(), DecodeError> {
+        if self.batch.samples.len() == first_sample {
             return Ok(());
         }
-        bounded(samples, self.limits.max_samples_per_request, Element::Samples)?;
         let LabelRegion { region, contiguous, .. } = labels;
         let key = if contiguous {
             Key::of(&self.raw[region.clone()], self.seed)
         } else {
             self.key_of_scattered(&region)?
         };
+        self.push(key, region, first_sample)
+    }
+
+    #[inline(always)]
+    fn push(&mut self, key: Key, labels: Range<usize>, first_sample: usize) -> Result<(), DecodeError> {
+        let samples = self.batch.samples.len();
+        bounded(samples, self.limits.max_samples_per_request, Element::Samples)?;
         self.batch.series.push(SeriesSpan {
             key,
-            labels: region.start as u32..region.end as u32,
+            labels: labels.start as u32..labels.end as u32,
             samples: first_sample as u32..samples as u32,
         });
         Ok(())

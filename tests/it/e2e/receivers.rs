@@ -17,8 +17,13 @@ fn start_time() -> i64 {
 }
 
 fn config(downstream: &Scripted) -> String {
+    config_with(downstream, "")
+}
+
+/// With `more` options of the downstream.
+fn config_with(downstream: &Scripted, more: &str) -> String {
     format!(
-        "downstream: {{url: '{}'}}\nrules: [{{match: '{{__name__!=\"\"}}'}}]\n",
+        "downstream: {{url: '{}'{more}}}\nrules: [{{match: '{{__name__!=\"\"}}'}}]\n",
         downstream.url("/api/v1/write")
     )
 }
@@ -95,7 +100,13 @@ async fn a_score_request_holds_one_replica_of_a_pair() {
     let start = start_time();
     for n in 0..CALM {
         for replica in ["r1", "r2"] {
-            let labels = [("__name__", "level"), ("__replica__", replica), ("cluster", "c")];
+            let labels = [
+                ("__name__", "level"),
+                ("__replica__", replica),
+                ("cluster", "c"),
+                ("job", "it"),
+                ("namespace", "n"),
+            ];
             let headers = HEADERS_V1;
             let body = body_v1(vec![series(&labels, &[(start + n * 1_000, calm(n))])]);
             let answer = http::post(&sidelong.url("/api/v1/write"), headers, body).await.unwrap();
@@ -109,10 +120,116 @@ async fn a_score_request_holds_one_replica_of_a_pair() {
         })
         .await;
     for request in scores(&downstream.requests()) {
-        let mut replicas: Vec<_> =
-            request.points().iter().filter_map(|p| p.labels.get("__replica__").cloned()).collect();
+        // Whichever series is the first, it says whose all are: counts by workload too.
+        let mut replicas: Vec<_> = request
+            .points()
+            .iter()
+            .map(|p| (p.labels.get("__replica__").cloned(), p.labels.get("cluster").cloned()))
+            .collect();
         replicas.dedup();
-        assert!(replicas.len() <= 1, "{replicas:?} in one request");
+        assert!(replicas.len() == 1 && replicas[0].0.is_some(), "{replicas:?} in one request");
+        assert_eq!(replicas[0].1.as_deref(), Some("c"));
+    }
+    let counts = |requests: &[Recorded]| -> Vec<(String, i64)> {
+        let points = scores(requests).into_iter().flat_map(Recorded::points).collect::<Vec<_>>();
+        let counts = points.into_iter().filter(|p| p.labels["__name__"] == "scored_series");
+        counts.map(|p| (p.labels["__replica__"].clone(), f64::from_bits(p.bits) as i64)).collect()
+    };
+    let counts = counts(&downstream.requests());
+    assert!(counts.contains(&("r1".to_owned(), 1)), "{counts:?}");
+    assert!(counts.iter().all(|(_, series)| *series == 1), "each counts its own: {counts:?}");
+}
+
+/// Pushes a sample of `name` under `authorization`.
+async fn push_as(sidelong: &Sidelong, authorization: &str, name: &str, at: i64) -> u16 {
+    let shown = [("authorization", authorization)].into_iter().filter(|(_, value)| !value.is_empty());
+    let headers: Vec<_> = HEADERS_V1.iter().copied().chain(shown).collect();
+    let body = body_v1(vec![series(&[("__name__", name), ("job", "it")], &[(at, 1.0)])]);
+    http::post(&sidelong.url("/api/v1/write"), &headers, body).await.unwrap().status
+}
+
+/// What a request shows of its sender, and of which metrics it holds the scores.
+fn shown_and_scored(request: &Recorded) -> (Vec<&str>, Vec<String>) {
+    let is_shown = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("authorization");
+    let shown = request.headers.iter().filter(is_shown).map(|(_, value)| &**value).collect();
+    let mut scored: Vec<_> = request.points().iter().filter_map(|p| p.labels.get("for").cloned()).collect();
+    scored.sort();
+    scored.dedup();
+    (shown, scored)
+}
+
+/// Waits for the score of `name` at `at`.
+async fn scored(downstream: &Scripted, name: &str, at: i64) {
+    let what = format!("the score of {name}");
+    let holds = |r: &Recorded| holds_scores(r) && scores_of(&r.points(), name).contains_key(&at);
+    downstream.received(1, &what, holds).await;
+}
+
+/// As where a receiver tells users apart by what they show and not by a tenant header.
+#[tokio::test]
+async fn a_score_request_shows_the_credentials_of_its_samples_and_of_no_others() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let sidelong = Sidelong::start(&scratch, &config(&downstream)).await;
+    let senders = [("Bearer of-ant", "ant_level"), ("Basic b2YtYmVl", "bee_level"), ("", "nobodys_level")];
+    let start = start_time();
+    for n in 0..CALM {
+        for (authorization, name) in senders {
+            assert_eq!(push_as(&sidelong, authorization, name, start + n * 1_000).await, 204);
+        }
+    }
+    for (authorization, name) in senders {
+        scored(&downstream, name, start + (CALM - 1) * 1_000).await;
+        let requests = downstream.requests();
+        let own = requests.iter().filter(|r| r.header("authorization") == authorization);
+        assert!(own.clone().any(holds_scores), "{name} has requests of its own");
+        for request in own.filter(|r| holds_scores(r)) {
+            let (shown, scored) = shown_and_scored(request);
+            assert_eq!(shown.len(), usize::from(!authorization.is_empty()));
+            assert_eq!(scored, [name], "under {authorization:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_authorization_that_our_own_listener_asked_for_is_not_passed_on() {
+    let scratch = Scratch::new();
+    let hash = bcrypt::hash("of-the-door", 4).unwrap();
+    let web = scratch.write("web.yml", &format!("basic_auth_users: {{door: '{hash}'}}\n"));
+    let at_the_door = "Basic ZG9vcjpvZi10aGUtZG9vcg=="; // door:of-the-door
+    for (more, want) in [("", vec![]), (", authorization: {credentials: ours}", vec!["Bearer ours"])] {
+        let downstream = Scripted::downstream().await;
+        let sidelong = Sidelong::start_with_web(&scratch, &config_with(&downstream, more), &web).await;
+        let at = start_time();
+        for refused in ["", "Bearer ours", "Basic ZG9vcjp3cm9uZw=="] {
+            assert_eq!(push_as(&sidelong, refused, "level", at).await, 401, "{refused:?}");
+        }
+        assert!(downstream.requests().is_empty());
+        assert_eq!(push_as(&sidelong, at_the_door, "level", at).await, 204);
+        scored(&downstream, "level", at).await;
+        for request in downstream.requests() {
+            assert_eq!(shown_and_scored(&request).0, want, "{:?}", request.headers);
+        }
+    }
+}
+
+#[tokio::test]
+async fn configured_credentials_win_over_the_senders_in_samples_and_in_scores() {
+    let scratch = Scratch::new();
+    for (more, want) in [
+        (", authorization: {credentials: ours}", "Bearer ours"),
+        (", basic_auth: {username: our, password: own}", "Basic b3VyOm93bg=="),
+    ] {
+        let downstream = Scripted::downstream().await;
+        let sidelong = Sidelong::start(&scratch, &config_with(&downstream, more)).await;
+        let at = start_time();
+        for (authorization, name) in [("Bearer of-ant", "ant_level"), ("Bearer of-bee", "bee_level")] {
+            assert_eq!(push_as(&sidelong, authorization, name, at).await, 204);
+            scored(&downstream, name, at).await;
+        }
+        for request in downstream.requests() {
+            assert_eq!(shown_and_scored(&request).0, [want], "{:?}", request.headers);
+        }
     }
 }
 

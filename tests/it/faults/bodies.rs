@@ -1,12 +1,13 @@
 //! F-11 to F-13: bodies that lie, bodies that are broken, bodies that no sender means.
 
-use super::{gateway, one, push};
+use super::{RULES, gateway, one, push};
 use crate::harness::http::{self, Answer};
 use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, body_v1, series};
 use crate::harness::scratch::Scratch;
 use crate::harness::scripted::{Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
 use bytes::Bytes;
+use std::io::Write;
 use std::process::Command;
 
 /// The header of a snappy block: its decoded length.
@@ -22,6 +23,12 @@ fn declares(length: u32) -> Vec<u8> {
 
 fn snappy(raw: &[u8]) -> Bytes {
     snap::raw::Encoder::new().compress_vec(raw).unwrap().into()
+}
+
+fn gzip(raw: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(raw).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// So many series without a label or a sample: two bytes each, thirty times that when decoded plainly.
@@ -67,10 +74,49 @@ async fn f11_more_elements_than_we_decode_pass_and_are_counted() {
     let scratch = Scratch::new();
     let downstream = Scripted::downstream().await;
     let sidelong = bounded(&scratch, &gateway(&downstream, "")).await;
-    let body = empty_series(1 << 20);
-    assert_eq!(push(&sidelong, body.clone()).await.status, 204);
-    assert_eq!(downstream.requests()[0].body, body);
-    sidelong.metric_reaches("sidelong_unscored_total", "reason=\"limit\"", 1.0).await;
+    // The second decodes to 32 MiB, which is as much as may be.
+    for (number, count) in [1 << 20, 16 << 20].into_iter().enumerate() {
+        let body = empty_series(count);
+        assert_eq!(push(&sidelong, body.clone()).await.status, 204);
+        assert_eq!(downstream.requests()[number].body, body);
+        let counted = (number + 1) as f64;
+        sidelong.metric_reaches("sidelong_unscored_total", "reason=\"limit\"", counted).await;
+    }
+}
+
+#[tokio::test]
+async fn f11_more_elements_than_we_decode_are_4xx_where_we_are_the_receiver() {
+    let scratch = Scratch::new();
+    let sidelong = bounded(&scratch, RULES).await;
+    let answer = push(&sidelong, empty_series(16 << 20)).await;
+    assert!((400..500).contains(&answer.status), "{} {}", answer.status, answer.text());
+    assert_eq!(push(&sidelong, one("after")).await.status, 204);
+}
+
+/// A page that decodes to a thousand times its size is the scraper's to refuse: it passes as it is, and is not read.
+#[tokio::test]
+async fn f11_a_page_that_is_a_gzip_bomb_passes_unread() {
+    let scratch = Scratch::new();
+    let bomb: Bytes = gzip(&vec![b'\n'; 4 << 20]).repeat(16).into();
+    assert!(bomb.len() * 900 < 64 << 20, "{} bytes", bomb.len());
+    let page = bomb.clone();
+    let target = Scripted::start(move |request| match &*request.target {
+        "/bomb" => Reply::page("text/plain; version=0.0.4", page.clone()).with("content-encoding", "gzip"),
+        _ => Reply::page("text/plain; version=0.0.4", "level 1\n"),
+    })
+    .await;
+    let config = format!(
+        "{RULES}scrape: {{targets: [{{name: bomb, url: '{}'}}, {{name: good, url: '{}'}}]}}\n",
+        target.url("/bomb"),
+        target.url("/metrics")
+    );
+    let sidelong = bounded(&scratch, &config).await;
+    let gzipped = [("accept-encoding", "gzip")];
+    let answer = http::get_with(&sidelong.url("/scrape/bomb"), &gzipped).await.unwrap();
+    assert_eq!((answer.status, answer.body), (200, bomb));
+    sidelong.metric_reaches("sidelong_scrape_unscored_pages_total", "", 1.0).await;
+    let good = http::get(&sidelong.url("/scrape/good")).await.unwrap();
+    assert!(good.text().contains("anomaly_score"), "{}", good.text());
 }
 
 /// The downstream is a strict one: it takes exactly what was sent and nothing else.
@@ -112,6 +158,9 @@ async fn f12_a_body_with_any_bit_flipped_is_forwarded_as_it_is_or_refused() {
         flipped[bit / 8] ^= 1 << (bit % 8);
         forwarded_or_refused(&sidelong, &downstream, flipped.into()).await;
     }
+    // Among so many there were some whose bytes Sidelong itself compares.
+    assert!(sidelong.metric("sidelong_batches_hashed_total", "").await > 0.0);
+    assert_eq!(sidelong.metric("sidelong_batches_altered_total", "").await, 0.0);
 }
 
 /// Scores would mix with the requests that are counted; decoding happens all the same.

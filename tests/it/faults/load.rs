@@ -2,11 +2,11 @@
 
 use super::{gateway, is_scores, now, one, push};
 use crate::harness::cpu::CpuBound;
-use crate::harness::http;
-use crate::harness::remote_write::{body_v1, named, series};
+use crate::harness::remote_write::{HEADERS_V1, body_v1, named, series};
 use crate::harness::scratch::Scratch;
 use crate::harness::scripted::{Recorded, Scripted};
 use crate::harness::sidelong::Sidelong;
+use crate::harness::{eventually, http};
 use rustix::process::Signal;
 
 /// A request of `count` series that were never seen before.
@@ -16,7 +16,7 @@ fn churn(from: usize, count: usize) -> bytes::Bytes {
     body_v1((from..from + count).map(one).collect())
 }
 
-fn peak_mib(sidelong: &Sidelong) -> usize {
+pub(super) fn peak_mib(sidelong: &Sidelong) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", sidelong.process.id())).unwrap();
     let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap();
     peak.trim().trim_end_matches(" kB").parse::<usize>().unwrap() / 1024
@@ -36,6 +36,29 @@ async fn f14_churn_is_bounded_in_memory_and_in_own_series() {
     assert!(peak_mib(&sidelong) < 200, "{} MiB", peak_mib(&sidelong));
     let lines = sidelong.page("/metrics").await.lines().filter(|l| !l.starts_with('#')).count();
     assert!(lines <= 500, "{lines} series of our own");
+}
+
+#[tokio::test]
+async fn f14_invented_tenants_keep_no_honest_one_out_for_ever() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let config = gateway(&downstream, "") + "limits: {max_tenants: 2, series_idle_timeout: 1s}\n";
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let push_as = async |tenant: &str| {
+        let headers: Vec<_> = HEADERS_V1.iter().copied().chain([("x-scope-orgid", tenant)]).collect();
+        http::post(&sidelong.url("/api/v1/write"), &headers, one("level")).await.unwrap().status
+    };
+    for n in 0..10 {
+        assert_eq!(push_as(&format!("invented-{n}")).await, 204, "scored or not, its samples pass");
+    }
+    sidelong.metric_reaches("sidelong_unscored_total", "reason=\"tenant_limit\"", 1.0).await;
+    eventually("an honest tenant is scored", async || {
+        assert_eq!(push_as("honest").await, 204);
+        let of_honest = |r: &Recorded| is_scores(r) && r.header("x-scope-orgid") == "honest";
+        downstream.requests().iter().any(of_honest).then_some(())
+    })
+    .await;
+    assert!(sidelong.metric("sidelong_tenants", "").await <= 2.0);
 }
 
 #[tokio::test]

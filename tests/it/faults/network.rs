@@ -1,15 +1,20 @@
 //! F-6 to F-9: what a network does, in a namespace of its own.
 
-use super::{RULES, one, push};
+use super::load::peak_mib;
+use super::{RULES, is_scores, now, one, push};
 use crate::harness::dns::Dns;
 use crate::harness::netns::Network;
 use crate::harness::process::Process;
+use crate::harness::remote_write::{HEADERS_V1, body_v1, series};
 use crate::harness::scratch::Scratch;
 use crate::harness::scripted::{Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
 use crate::harness::{eventually, http};
+use bytes::Bytes;
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use tokio::task::JoinSet;
 
 /// A downstream on the far side of a network: it answers 204 to everything.
 async fn far_downstream(scratch: &Scratch, network: &Network) -> Process {
@@ -84,6 +89,88 @@ async fn f8_a_fifth_of_all_packets_lost_slows_and_breaks_nothing() {
     }
     network.rule("");
     recovers(&sidelong).await;
+}
+
+/// Senders that each have one request to deliver.
+const SENDERS: usize = 100;
+
+/// The same series each round, so that what is kept of them does not grow; the bytes are new, so that each request
+/// can be told from all others.
+fn round_of_bodies(round: i64) -> Vec<Bytes> {
+    let of_sender = |sender: usize| {
+        let pod = |n: usize| format!("{sender}-{:032x}", (n as u128 + 1) * 0x9e37_79b9_7f4a_7c15_f39c_c060);
+        let at = now() + round;
+        let one = |n: usize| {
+            let value = (n as i64 * 7919 + round * 104_729) as f64 / 3.0;
+            series(&[("__name__", "level"), ("pod", &pod(n))], &[(at, value)])
+        };
+        body_v1((0..200).map(one).collect())
+    };
+    (0..SENDERS).map(of_sender).collect()
+}
+
+/// Sends all bodies at once; gives those that were not taken.
+async fn flood(url: String, bodies: Vec<Bytes>) -> Vec<Bytes> {
+    let mut pushes = JoinSet::new();
+    for body in bodies {
+        let url = url.clone();
+        pushes.spawn(async move {
+            let status = http::post(&url, HEADERS_V1, body.clone()).await.unwrap().status;
+            assert!(matches!(status, 204 | 502 | 504), "{status}");
+            (status != 204).then_some(body)
+        });
+    }
+    pushes.join_all().await.into_iter().flatten().collect()
+}
+
+/// A link of 64 kbit/s that loses a fifth of its packets, and far more load than it can carry. The senders are on
+/// Sidelong's side of it, the downstream is on the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn f8_a_thin_and_lossy_link_slows_samples_and_neither_loses_nor_doubles_nor_hoards_them() {
+    let nft = tool!(Nftables);
+    let scratch = Scratch::new();
+    let network = Network::new(&nft);
+    let near: Ipv4Addr = network.near().parse().unwrap();
+    let downstream = Scripted::start_on(near.into(), |_| Reply::status(204)).await;
+    let config = format!("downstream: {{url: '{}', timeout: 2s}}\n{RULES}", downstream.url("/api/v1/write"));
+    let sidelong = Sidelong::start_in(&scratch, &config, &network).await;
+    let mut attempts: HashMap<Bytes, usize> = HashMap::new();
+    let mut attempt = |bodies: Vec<Bytes>| {
+        bodies.iter().for_each(|body| *attempts.entry(body.clone()).or_default() += 1);
+        let url = sidelong.url("/api/v1/write");
+        network.on_far_side(move || flood(url, bodies))
+    };
+    for round in 0..3 {
+        assert!(attempt(round_of_bodies(round)).is_empty(), "the link is whole");
+    }
+    let before = peak_mib(&sidelong);
+
+    network.throttle("64kbit");
+    network.lose(20, downstream.address.port());
+    let mut left = Vec::new();
+    for round in 3..6 {
+        left.extend(attempt(round_of_bodies(round)));
+    }
+    assert!(left.len() > SENDERS, "{} late; the link was meant to be too thin", left.len());
+    network.on_far_side(|| recovers(&sidelong)); // it is slow, and goes on
+    assert!(network.throttled() > 0 && network.lost() > 0, "the faults were there");
+    let after = peak_mib(&sidelong);
+    assert!(after <= before + 16, "{before} MiB on the whole link, {after} MiB on the thin one");
+
+    network.full_speed();
+    network.lose_nothing();
+    for _again in 0..10 {
+        left = attempt(left);
+    }
+    assert!(left.is_empty(), "{} are not taken by the whole link", left.len());
+    let mut received: HashMap<Bytes, usize> = HashMap::new();
+    for request in downstream.requests().into_iter().filter(|r| !is_scores(r)) {
+        *received.entry(request.body).or_default() += 1;
+    }
+    for (body, attempts) in attempts {
+        let times = received.get(&body).copied().unwrap_or_default();
+        assert!((1..=attempts).contains(&times), "sent {attempts} times, came {times} times");
+    }
 }
 
 /// The name is allowed, and first resolves to what is allowed; then to a metadata service.

@@ -80,7 +80,7 @@ async fn f36_a_certificate_is_changed_under_open_connections_and_a_bad_one_is_no
         "web.yml",
         &format!("tls_server_config: {{cert_file: {0}/tls.crt, key_file: {0}/tls.key}}\n", current.display()),
     );
-    let sidelong = Sidelong::start_with_tls(&scratch, RULES, &web).await;
+    let sidelong = Sidelong::start_with_web(&scratch, RULES, &web).await;
     let client = Client::trusting(&[&first, &second]);
     let shown = async || client.shown(&sidelong.address).await;
     assert_eq!(shown().await.as_ref(), Some(&first.der));

@@ -7,6 +7,7 @@ pub(crate) mod cpu;
 pub(crate) mod dns;
 pub(crate) mod examples;
 pub(crate) mod fault;
+pub(crate) mod files;
 pub(crate) mod http;
 pub(crate) mod netns;
 pub(crate) mod process;

@@ -1,5 +1,9 @@
-//! A network of two: this machine and a namespace, joined by a pair of virtual interfaces that nft and `ip` can spoil.
+//! A network of two: this machine and a namespace, joined by a pair of virtual interfaces that nft, `tc` and `ip` can
+//! spoil.
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::fs::File;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -42,6 +46,18 @@ impl Network {
         command
     }
 
+    /// Runs `work` to its end on a thread of the far side: its connections begin there, and those to the far side do
+    /// not pass the link. Blocks, so that the caller's runtime needs a second thread.
+    pub(crate) fn on_far_side<T: Send, F: Future<Output = T>>(&self, work: impl FnOnce() -> F + Send) -> T {
+        let file = File::open(Path::new("/run/netns").join(&self.namespace)).unwrap();
+        let run = move || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work())
+        };
+        let done = std::thread::scope(|scope| scope.spawn(run).join());
+        done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+
     /// Names on the far side are looked up at `server` from now on, by the convention of `ip netns exec`.
     pub(crate) fn resolve_by(&self, server: &str) {
         std::fs::create_dir_all(self.etc()).unwrap();
@@ -63,7 +79,57 @@ impl Network {
         let chain = "add chain inet faults input { type filter hook input priority 0; };";
         let rule =
             if rule.is_empty() { String::new() } else { format!("add rule inet faults input {rule};") };
-        run(self.command(&self.nft).arg(format!("{table} {chain} {rule}")));
+        self.nft(&format!("{table} {chain} {rule}"));
+    }
+
+    /// So many of a hundred packets to and from TCP port `port` of the near side are lost.
+    pub(crate) fn lose(&self, percent: u8, port: u16) {
+        let chance = format!("numgen random mod 100 < {percent} counter drop");
+        self.nft(&format!(
+            "add table inet loss; flush table inet loss;\n\
+             add chain inet loss input {{ type filter hook input priority 0; }};\n\
+             add chain inet loss output {{ type filter hook output priority 0; }};\n\
+             add rule inet loss input tcp sport {port} {chance};\n\
+             add rule inet loss output tcp dport {port} {chance};\n"
+        ));
+    }
+
+    /// How many packets were lost by [`Network::lose`].
+    pub(crate) fn lost(&self) -> u64 {
+        let rules = output(self.command(&self.nft).args(["list", "table", "inet", "loss"]));
+        numbers_behind(&rules, "packets").sum()
+    }
+
+    /// Nothing is lost by [`Network::lose`] any more.
+    pub(crate) fn lose_nothing(&self) {
+        self.nft("delete table inet loss;");
+    }
+
+    /// What the far side sends passes no faster than `rate`, such as `64kbit`; what does not fit a short queue is lost.
+    pub(crate) fn throttle(&self, rate: &str) {
+        let bucket = ["root", "tbf", "rate", rate, "burst", "3000", "latency", "400ms"];
+        run(self.tc(&["replace", "dev", &self.end("b")]).args(bucket));
+    }
+
+    /// How often [`Network::throttle`] held a packet back.
+    pub(crate) fn throttled(&self) -> u64 {
+        let state = output(Command::new("tc").args(["-s", "-n", &self.namespace, "qdisc", "show"]));
+        numbers_behind(&state, "overlimits").sum()
+    }
+
+    /// At full speed again.
+    pub(crate) fn full_speed(&self) {
+        run(&mut self.tc(&["del", "dev", &self.end("b"), "root"]));
+    }
+
+    fn tc(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("tc");
+        command.args(["-n", &self.namespace, "qdisc"]).args(words);
+        command
+    }
+
+    fn nft(&self, rules: &str) {
+        run(self.command(&self.nft).arg(rules));
     }
 
     fn build(&self) {
@@ -99,6 +165,18 @@ impl Drop for Network {
 }
 
 fn run(command: &mut Command) {
+    drop(output(command));
+}
+
+/// What `command` says; it must succeed.
+fn output(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every number that stands behind `word`, as nft and `tc` print what they count.
+fn numbers_behind<'a>(text: &'a str, word: &'a str) -> impl Iterator<Item = u64> + 'a {
+    let words = text.split_whitespace();
+    words.clone().zip(words.skip(1)).filter(move |(w, _)| *w == word).filter_map(|(_, n)| n.parse().ok())
 }

@@ -39,12 +39,12 @@ impl Sidelong {
         Self::launch(scratch, config, &free_address(), launcher).await
     }
 
-    /// With TLS on the listeners, by the web configuration file `web`.
-    pub(crate) async fn start_with_tls(scratch: &Scratch, config: &str, web: &Path) -> Self {
+    /// With TLS or passwords on the listeners, by the web configuration file `web`.
+    pub(crate) async fn start_with_web(scratch: &Scratch, config: &str, web: &Path) -> Self {
         let web = format!("--web.config.file={}", web.display());
         let (address, admin) = (free_address(), free_address());
         let mut sidelong = Self::spawn(scratch, config, &address, &admin, Command::new(PROGRAM), &[&web]);
-        eventually("the TLS listener is there", async || TcpStream::connect(&address).await.ok()).await;
+        eventually("the listener is there", async || TcpStream::connect(&address).await.ok()).await;
         assert!(sidelong.process.running(), "it has ended");
         sidelong
     }

@@ -25,6 +25,7 @@ use crate::series::labels::{Interner, Pair, SeriesLabels};
 use crate::wire::compression::{Buffer, Cap, decompress_snappy};
 use crate::wire::generated::io::prometheus::write::v2;
 use crate::wire::generated::prometheus::WriteRequest;
+use crate::wire::remote_write::Tape;
 
 /// A forwarder before a downstream that does what it is told.
 struct World {
@@ -85,7 +86,7 @@ impl World {
 
     fn give(&self, tenant: &'static str, scores: &[ScoreSample], urgent: bool) {
         let key = key(tenant);
-        let mut outbox = self.forwarder.outbox(&key);
+        let mut outbox = self.forwarder.outbox(&key, scores.len(), Tape::default());
         for score in scores {
             outbox.emit(&score.labels, score.name, score.sample);
         }

@@ -24,7 +24,7 @@ async fn f1_every_request_has_the_four_headers_and_its_tenant_and_credentials() 
     let world = World::new(|_| Reply::status(204));
     let authorization = Some(HeaderValue::from_static("Bearer shown"));
     let key = LaneKey { authorization, ..key("ant") };
-    let mut outbox = world.forwarder.outbox(&key);
+    let mut outbox = world.forwarder.outbox(&key, 1, Tape::default());
     let score = world.scores(&["level"], 1).remove(0);
     outbox.emit(&score.labels, score.name, score.sample);
     world.forwarder.send(&key, outbox);

@@ -73,13 +73,12 @@ async fn a_token_that_was_never_there_is_an_authentication_error() {
 
 /// A client that fetches its tokens from `endpoint`.
 fn oauth2(endpoint: &Peer) -> HttpClient {
+    let token_url = format!("http://{}/token", endpoint.listener.local_addr().unwrap());
     let oauth2 = OAuth2Config {
-        client_id: "side:long".into(),
         client_secret: Secret::new("can/ary"),
-        token_url: format!("http://{}/token", endpoint.listener.local_addr().unwrap()),
         scopes: vec!["write".into(), "read".into()],
         endpoint_params: [("audience".to_owned(), Secret::new("prom"))].into(),
-        ..OAuth2Config::default()
+        ..OAuth2Config::at("side:long", token_url.parse().unwrap())
     };
     client_by(HttpClientConfig { oauth2: Some(oauth2), ..HttpClientConfig::default() })
 }

@@ -27,7 +27,7 @@ pub fn v1(
     latest_ms: i64,
     batch: &mut Batch,
 ) -> Result<Receipt, ReceiveError> {
-    let decoded = decoder::decode(raw, seed, limits, batch)?;
+    let decoded = decoder::decode(raw, seed, limits, None, batch)?;
     let mut receipt = Receipt { decoded, ..Receipt::default() };
     let (mut keeper, mut labels, mut number) = (Keeper::new(batch), LabelCheck::default(), 0);
     let mut fields = Fields::of(raw)?;

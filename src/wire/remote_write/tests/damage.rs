@@ -14,7 +14,7 @@ fn check_limit(result: Result<Decoded, DecodeError>, want: Element) {
 
 fn v1_limited(raw: &[u8], want: Element) -> Batch {
     let mut batch = Batch::default();
-    check_limit(v1::decode(raw, SEED, &limits(), &mut batch), want);
+    check_limit(v1::decode(raw, SEED, &limits(), None, &mut batch), want);
     batch
 }
 
@@ -50,8 +50,11 @@ fn f13_every_element_has_a_limit() {
 fn f13_a_limit_on_label_names_may_be_as_low_as_you_like() {
     let limits = ElementLimits { max_label_name_length: 7, ..limits() };
     let body = |name: &str| request(vec![series(&[(name, "up")], &[(1, 1.0)])]);
-    assert!(v1::decode(&body("job_nam"), SEED, &limits, &mut Batch::default()).is_ok());
-    check_limit(v1::decode(&body("job_name"), SEED, &limits, &mut Batch::default()), Element::LabelName);
+    assert!(v1::decode(&body("job_nam"), SEED, &limits, None, &mut Batch::default()).is_ok());
+    check_limit(
+        v1::decode(&body("job_name"), SEED, &limits, None, &mut Batch::default()),
+        Element::LabelName,
+    );
 }
 
 #[test]

@@ -14,8 +14,13 @@ use crate::wire::generated::prometheus as proto1;
 const SEED: u64 = 42;
 
 fn decode_v1(raw: &[u8]) -> Result<(Decoded, Batch), DecodeError> {
-    let mut batch = Batch::default();
-    v1::decode(raw, SEED, &ElementLimits::default(), &mut batch).map(|counts| (counts, batch))
+    let (mut batch, mut walked) = (Batch::default(), Walked::default());
+    let first = v1::decode(raw, SEED, &ElementLimits::default(), Some(&mut walked), &mut batch);
+    let (once, counts) = (std::mem::take(&mut batch), first?);
+    // What was walked before is read without a walk, and read the same.
+    let again = v1::decode(raw, SEED, &ElementLimits::default(), Some(&mut walked), &mut batch)?;
+    assert_eq!((counts.clone(), &once.series, &once.samples), (again, &batch.series, &batch.samples));
+    Ok((counts, batch))
 }
 
 fn decode_v2(raw: &[u8]) -> Result<(Decoded, Batch, v2::SymbolTable), DecodeError> {

@@ -1,0 +1,96 @@
+//! Series of the stream that are called what a score series would be called: theirs is the name.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::RwLock;
+
+use super::Pipeline;
+use super::leave::Farewell;
+use super::settings::Settings;
+use crate::batch::Key;
+use crate::inject::Output;
+use crate::rules::Outputs;
+use crate::series::Scope;
+use crate::series::labels::{EXPORTED_FOR, FOR, METRIC_NAME, SeriesLabels};
+
+/// What the streams have of their own, by scope and labels, until the next reload.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// The lock is held across nothing else.
+    names: RwLock<HashSet<(Key, Output), foldhash::fast::RandomState>>,
+    count: AtomicUsize,
+}
+
+// === impl Taken ===
+
+impl Taken {
+    fn insert(&self, key: Key, output: Output, limit: usize) {
+        let mut names = self.names.write();
+        if names.len() < limit {
+            names.insert((key, output));
+            self.count.store(names.len(), Ordering::Relaxed);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Forgets everything: under other names something else is taken.
+    pub(super) fn clear(&self) {
+        self.names.write().clear();
+        self.count.store(0, Ordering::Relaxed);
+    }
+}
+
+// === impl Pipeline: clashes ===
+
+impl Pipeline {
+    /// Whether the stream has a series of its own called as one of `outputs` with `labels`.
+    pub(super) fn is_taken(
+        &self,
+        scope: &Scope,
+        labels: &SeriesLabels,
+        mut outputs: impl Iterator<Item = Output>,
+    ) -> bool {
+        if self.taken.is_empty() {
+            return false;
+        }
+        let pairs = labels.pairs().iter().map(|pair| (pair.name(), pair.value()));
+        let key = self.series.key(scope, pairs);
+        let names = self.taken.names.read();
+        outputs.any(|output| names.contains(&(key, output)))
+    }
+
+    /// Takes note of a series of the stream, of labels `sorted`, if a score series could be called the same. One
+    /// that is being sent stops without a stale marker, which would end the user's; what else was made of its
+    /// scored series ends by the farewell.
+    #[cold]
+    pub(super) fn give_way(
+        &self,
+        settings: &Settings,
+        scope: &Scope,
+        sorted: &[(&str, &str)],
+    ) -> Option<Farewell> {
+        let (_, name) = sorted.iter().find(|(name, _)| *name == METRIC_NAME)?;
+        let output = Output::ALL.into_iter().find(|output| settings.names.of(*output).value() == *name)?;
+        let labels = || sorted.iter().copied().filter(|(name, _)| *name != METRIC_NAME);
+        self.taken.insert(self.series.key(scope, labels()), output, settings.limits.max_series);
+        let scored = labels().map(|(name, value)| match name {
+            FOR => (METRIC_NAME, value),
+            EXPORTED_FOR => (FOR, value),
+            _ => (name, value),
+        });
+        let id = self.series.look_up(scope, scored.collect())?;
+        self.series.with(id, |series| {
+            let taken: Outputs =
+                series.emitting.iter().filter(|sent| Output::from(*sent) == output).collect();
+            if taken.is_empty() {
+                return None;
+            }
+            let others = self.release(series).without(taken);
+            Farewell::of(series, others, settings.names_of(series.generation))
+        })?
+    }
+}
