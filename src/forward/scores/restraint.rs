@@ -167,6 +167,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn another_receiver_has_refused_nobody_with_or_without_a_restraint_of_their_own() {
+        let restraints = Restraints::new(0);
+        let [one, two] = ["a", "b"].map(|name| Some(HeaderValue::from_static(name)));
+        restraints.refused(&two, None, MINUTE);
+        restraints.bound(1);
+        restraints.refused(&one, None, MINUTE);
+        assert_eq!((restraints.share(&one), restraints.share(&two), restraints.known.len()), (0, 0, 1));
+        restraints.clear();
+        assert_eq!((restraints.share(&one), restraints.share(&two)), (SHARES, SHARES));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn retry_after_is_honoured_when_it_is_longer() {
         let restraint = Restraint::default();
         restraint.refused(Some(5 * MINUTE), MINUTE);

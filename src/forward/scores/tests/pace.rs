@@ -100,3 +100,14 @@ async fn scores_stop_for_samples_and_come_back_by_doubling() {
     assert!(sent[4] > sent[1] && sent[4] < 640, "{sent:?}");
     assert_eq!(sent[7..], [640, 640], "{sent:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_full_by_a_new_configuration_leaves_at_once() {
+    let (world, start) = (taker(), Instant::now());
+    world.send_many("ant", "level", 0, 20);
+    tokio::time::sleep(SECOND / 4).await;
+    let smaller = sections::Scores { batch_size: 10, ..sections::Scores::default() };
+    world.forwarder.reroute(route("http://downstream/", &world.script, Protocol::V1, smaller));
+    let seen = world.script.until(|seen| seen.len() == 1).await;
+    assert!(seen[0].at - start < SECOND / 2, "{:?}", seen[0].at - start);
+}
