@@ -357,8 +357,7 @@ impl Shared {
         let zipped = coding == Coding::Gzip;
         match format.syntax {
             Syntax::OpenMetrics if zipped => {
-                let unzip = Box::new(Unzip::new(limits.body_size));
-                (Way::Unzipped(unzip, EofHold::new()), PageReader::new(page, None))
+                (Way::Unzipped(Box::new(Unzip::passing()), EofHold::new()), PageReader::new(page, None))
             }
             Syntax::OpenMetrics => (Way::HoldEof(EofHold::new()), PageReader::new(page, None)),
             _ if zipped => (Way::GzipMember, PageReader::new(page, Some(Unzip::new(limits.body_size)))),

@@ -328,6 +328,32 @@ async fn gzip_of_text_gets_a_second_member_and_openmetrics_is_sent_on_decoded() 
 }
 
 #[tokio::test]
+async fn a_gzipped_openmetrics_page_over_the_limits_passes_whole_and_unscored() {
+    let kind = "application/openmetrics-text; version=1.0.0";
+    let filler = "# HELP a a\n".repeat(1 << 18);
+    let mut zipped = Vec::new();
+    let check = async |page: &str, options: &str, want: String, zipped: &[u8]| {
+        let upstream = Upstream::page(kind, "Content-Encoding: gzip\r\n", zipped).await;
+        let house = House::before(&upstream, options).await;
+        let reply = house.get("/scrape/t", &format!("Accept: {kind}\r\n")).await;
+        assert!(reply.is_up(), "{options}");
+        assert!(reply.text() == want, "{} of {} bytes, {options}", reply.body.len(), page.len());
+        house.scorer.seen.lock().len()
+    };
+    let small = format!("{PAGE}# EOF\n");
+    compress_gzip(small.as_bytes(), &mut zipped).expect("compressed");
+    let seen = check(&small, ", body_size_limit: 10B", small.clone(), &zipped).await;
+    assert_eq!(seen, 0, "over body_size_limit nothing is scored");
+    // Hundreds of bytes to one: no bound of what is passed on, only of what is read.
+    let (large, scored) = (format!("{filler}{PAGE}# EOF\n"), format!("{filler}{PAGE}{SCORED}# EOF\n"));
+    zipped.clear();
+    compress_gzip(large.as_bytes(), &mut zipped).expect("compressed");
+    assert!(zipped.len() * 64 < large.len(), "{} of {}", zipped.len(), large.len());
+    assert_eq!(check(&large, ", body_size_limit: 1MiB", large.clone(), &zipped).await, 0);
+    assert_eq!(check(&large, "", scored, &zipped).await, 1);
+}
+
+#[tokio::test]
 async fn protobuf_scores_are_further_messages() {
     use prost::Message;
 
