@@ -354,6 +354,30 @@ async fn a_gzipped_openmetrics_page_over_the_limits_passes_whole_and_unscored() 
 }
 
 #[tokio::test]
+async fn p6_a_redirect_leads_where_it_leads_without_us() {
+    let check = async |location: &str, want: &str| {
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let upstream = Upstream::start(Answer::Close(head.into_bytes())).await;
+        let want = want.replace("HERE", &format!("http://{}", upstream.address));
+        let fixed = format!("upstream: {{url: 'http://{}/m'}}", upstream.address);
+        let house = House::open(&[named(&upstream, ""), allowing(&upstream), fixed].join("\n")).await;
+        let url = format!("http://{}/m", upstream.address);
+        for target in ["/scrape/t", "/metrics", &format!("/proxy?target={url}"), &url] {
+            let reply = house.get(target, "").await;
+            assert_eq!(reply.status, 302, "{location} by {target}");
+            let got = reply.head.lines().find_map(|line| line.strip_prefix("location: "));
+            assert_eq!(got, Some(&*want), "{location} by {target}");
+        }
+    };
+    check("/elsewhere?a=b", "HERE/elsewhere?a=b").await;
+    check("elsewhere", "HERE/elsewhere").await;
+    check("//other:9100/metrics", "http://other:9100/metrics").await;
+    check("https://other/metrics", "https://other/metrics").await;
+    check("https://other:443", "https://other:443").await;
+    check("http://[", "http://[").await;
+}
+
+#[tokio::test]
 async fn protobuf_scores_are_further_messages() {
     use prost::Message;
 
