@@ -1,5 +1,6 @@
 //! End to end: Sidelong among the real parts it works with, each wiring started from the files of `examples/`.
 
+mod carried;
 mod equality;
 mod operations;
 mod receivers;
