@@ -3,6 +3,7 @@
 mod carried;
 mod equality;
 mod operations;
+mod promises;
 mod receivers;
 mod truth;
 mod wirings;

@@ -8,7 +8,7 @@ use crate::harness::scripted::{Gate, Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-fn gateway(downstream: &Scripted) -> String {
+pub(super) fn gateway(downstream: &Scripted) -> String {
     format!(
         "downstream: {{url: '{}'}}\nrules: [{{match: '{{__name__!=\"\"}}'}}]\n",
         downstream.url("/api/v1/write")
@@ -20,7 +20,7 @@ fn one(name: &str) -> bytes::Bytes {
     body_v1(vec![series(&[("__name__", name), ("job", "it")], &[(now, 1.0)])])
 }
 
-async fn push(sidelong: &Sidelong, name: &str) -> u16 {
+pub(super) async fn push(sidelong: &Sidelong, name: &str) -> u16 {
     http::post(&sidelong.url("/api/v1/write"), HEADERS_V1, one(name)).await.unwrap().status
 }
 
