@@ -143,3 +143,6 @@ async fn stop_on_signal(health: Health, stop: CancellationToken) {
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot listen for signals"),
     }
 }
+
+#[cfg(test)]
+mod tests;
