@@ -37,7 +37,8 @@ help: ## print this manual
 #? make test      installs the real parts (Prometheus 3 and 2, vmagent, node_exporter, nginx), builds, and runs every
 #?                test, end to end among them. TEST=name runs those whose name holds it. A part that cannot be had
 #?                here is a skip, counted at the end, never a pass.
-#? make check     formatting, clippy with warnings denied, rustdoc with broken links denied, shellcheck, cargo-deny.
+#? make check     formatting, clippy with warnings denied (with default features and without), rustdoc with broken links
+#?                denied, shellcheck, cargo-deny.
 #? make bench     release build, then the table of benches/rig against vmagent in the same run. BENCH=quick (about
 #?                3 minutes, the figures that gate) or BENCH=full (about 25; wants a quiet machine).
 #? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus. Its first build takes ten minutes.
@@ -71,6 +72,7 @@ check:
 	@$(TOOLS)/install shellcheck cargo-deny
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --no-default-features -- -D warnings
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 	@$(TOOLS)/checks
 

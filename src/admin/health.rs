@@ -14,8 +14,11 @@ pub struct Health {
     readiness: Arc<AtomicU8>,
 }
 
-/// Whether requests are welcome. None of it ever makes the process unhealthy: a restart would help no
-/// overload and no downstream.
+/// Whether requests are welcome, in the order in which it becomes so. None of it ever makes the process
+/// unhealthy: a restart would help no overload and no downstream.
+///
+/// Overload is no state here. What is too much is answered 503 by itself, scoring that falls behind costs
+/// scores only, and an instance that is taken out of its service for it would take the samples along.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Readiness {
@@ -24,16 +27,14 @@ pub enum Readiness {
     Starting,
     /// Requests are served.
     Ready,
-    /// Too much to do for the moment; requests are still served as far as they can be.
-    Overloaded,
-    /// The process is about to end.
+    /// The process is about to end: requests under way are answered, new ones belong elsewhere.
     Draining,
 }
 
 impl Health {
-    /// Says how things are from now on.
+    /// Says how things are from now on; nothing goes back to what it was before.
     pub fn set(&self, readiness: Readiness) {
-        self.readiness.store(readiness as u8, Ordering::Release);
+        self.readiness.fetch_max(readiness as u8, Ordering::AcqRel);
     }
 
     /// How things are.
@@ -41,7 +42,6 @@ impl Health {
         match self.readiness.load(Ordering::Acquire) {
             0 => Readiness::Starting,
             1 => Readiness::Ready,
-            2 => Readiness::Overloaded,
             _ => Readiness::Draining,
         }
     }
@@ -63,7 +63,6 @@ impl Health {
         match self.readiness() {
             Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "Sidelong is starting.\n"),
             Readiness::Ready => (StatusCode::OK, "Sidelong is Ready.\n"),
-            Readiness::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "Sidelong is overloaded.\n"),
             Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "Sidelong is shutting down.\n"),
         }
     }

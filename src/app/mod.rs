@@ -54,8 +54,9 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let (data, admin) = (config.server.listen.get(), config.server.admin_listen.get());
     let data_listener = listen(data, "server.listen")?;
     let admin_listener = listen(admin, "server.admin_listen")?;
-    let stop = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stop.clone()));
+    let (stop, admin_stop) = (CancellationToken::new(), CancellationToken::new());
+    let health = Health::default();
+    tokio::spawn(stop_on_signal(health.clone(), stop.clone()));
 
     let mut registry = Registry::default();
     let house = Arc::new(House::build(&config, &stop, &mut registry)?);
@@ -63,7 +64,6 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     web_metrics.register(&mut registry);
     server_metrics.register(&mut registry);
     let web = Arc::new(WebGate::open(options.web_config.as_deref(), web_metrics)?);
-    let health = Health::default();
     let doors = house.put_in_force(&config, house.prepare(&config)?);
     let door = DataDoor::new(doors, Arc::clone(&house.pipeline), health.clone());
     let (reload, reloads) = reload_channel(&mut registry);
@@ -98,13 +98,13 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
 
     health.set(Readiness::Ready);
     tracing::info!(%data, %admin, version = env!("CARGO_PKG_VERSION"), "Sidelong is ready");
-    let drained = health.clone();
     let data_side = async {
         data_server.serve(data_listener, door, stop.clone()).await;
-        drained.set(Readiness::Draining);
         house.drained().await;
+        // Until here probes are told that it ends, and its last metrics can be read.
+        admin_stop.cancel();
     };
-    tokio::join!(data_side, admin_server.serve(admin_listener, admin_door.router(), stop.clone()));
+    tokio::join!(data_side, admin_server.serve(admin_listener, admin_door.router(), admin_stop.clone()));
     tracing::info!("Sidelong has drained and ends");
     Ok(())
 }
@@ -126,8 +126,8 @@ impl Next {
     }
 }
 
-/// Cancels `stop` at SIGTERM or SIGINT.
-async fn stop_on_signal(stop: CancellationToken) {
+/// Cancels `stop` at SIGTERM or SIGINT, once `health` says so.
+async fn stop_on_signal(health: Health, stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
     let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
     match (terminate, interrupt) {
@@ -137,8 +137,12 @@ async fn stop_on_signal(stop: CancellationToken) {
                 _ = interrupt.recv() => {}
             }
             tracing::info!("stops: no new connections, requests under way get their answers");
+            health.set(Readiness::Draining);
             stop.cancel();
         }
         (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "cannot listen for signals"),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use crate::harness::fault::{Fault, FaultProxy, Way};
 use crate::harness::http;
 use crate::harness::netns::Network;
+use crate::harness::nginx;
 use crate::harness::process::Process;
 use crate::harness::prometheus::Prometheus;
 use crate::harness::remote_write::{self, HEADERS_V1, HEADERS_V2, STALE, Series, named, series};
@@ -111,29 +112,9 @@ async fn nginx_passes_a_request_on() {
     let program = tool!(Nginx);
     let scratch = Scratch::new();
     let downstream = Scripted::downstream().await;
-    let port = free_port();
-    let folder = scratch.folder("nginx");
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|kind| format!("{kind}_temp_path {}/{kind};\n", folder.display()))
-        .collect();
-    let config = scratch.write(
-        "nginx.conf",
-        &format!(
-            "daemon off; pid {0}/pid; error_log stderr; events {{}}\n\
-             http {{ access_log off; {temporary}\n\
-             server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{1}; }}\n\
-             location /ready {{ return 200; }} }} }}\n",
-            folder.display(),
-            downstream.address
-        ),
-    );
-    let mut command = Command::new(program);
-    let _nginx = Process::start(&scratch, "nginx", command.arg("-c").arg(config).arg("-p").arg(folder))
-        .ready(&format!("http://127.0.0.1:{port}/ready"))
-        .await;
+    let (_nginx, address) = nginx::start(&scratch, &program, &downstream.address.to_string()).await;
     let body = remote_write::body_v1(three_samples(now()));
-    let url = format!("http://127.0.0.1:{port}/api/v1/write");
+    let url = format!("http://{address}/api/v1/write");
     assert_eq!(http::post(&url, HEADERS_V1, body.clone()).await.unwrap().status, 204);
     assert_eq!(downstream.requests()[0].body, body);
 }

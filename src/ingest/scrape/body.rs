@@ -119,8 +119,8 @@ impl<B> ScrapeBody<B> {
         self
     }
 
-    /// Passes `chunk` on and reads a copy of it.
-    fn take(&mut self, chunk: Bytes) -> Result<(), BodyFailure> {
+    /// Passes `chunk` on and reads a copy of it; what must be decoded waits for [`Self::unzip`].
+    fn take(&mut self, chunk: Bytes) {
         match &mut self.way {
             Way::Verbatim | Way::GzipMember => {
                 self.read(&chunk);
@@ -131,15 +131,21 @@ impl<B> ScrapeBody<B> {
                 self.read(&chunk);
                 self.pass(pass);
             }
-            Way::Unzipped(unzip, hold) => {
-                let plain: Bytes =
-                    unzip.decode(&chunk).map_err(|error| BodyFailure::Cut(error.into()))?.into();
-                let pass = hold.push(plain.clone());
-                self.read(&plain);
-                self.pass(pass);
-            }
+            Way::Unzipped(unzip, _) => unzip.feed(chunk),
         }
-        Ok(())
+    }
+
+    /// Passes on the next step of what is being decoded, and tells whether there was one.
+    fn unzip(&mut self) -> Result<bool, BodyFailure> {
+        let Way::Unzipped(unzip, hold) = &mut self.way else { return Ok(false) };
+        let plain = unzip.next().map_err(|error| BodyFailure::Cut(error.into()))?;
+        if plain.is_empty() {
+            return Ok(false);
+        }
+        let pass = hold.push(plain.clone());
+        self.read(&plain);
+        self.pass(pass);
+        Ok(true)
     }
 
     fn read(&mut self, chunk: &[u8]) {
@@ -238,10 +244,16 @@ where
 {
     /// Takes the next piece of the upstream's body, if it comes in time.
     fn poll_upstream(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyFailure>> {
+        if self.unzip()? {
+            // A small piece may decode to very much: its time is limited, not its size.
+            let late = self.deadline.as_mut().poll(cx).is_ready();
+            return Poll::Ready(if late { Err(BodyFailure::Late) } else { Ok(()) });
+        }
         match Pin::new(&mut self.upstream).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 // Trailers are of the hop, and nobody would look for them.
-                Poll::Ready(frame.into_data().map_or(Ok(()), |chunk| self.take(chunk)))
+                frame.into_data().into_iter().for_each(|chunk| self.take(chunk));
+                Poll::Ready(Ok(()))
             }
             Poll::Ready(Some(Err(error))) => Poll::Ready(Err(BodyFailure::Cut(error.into()))),
             Poll::Ready(None) => Poll::Ready(self.upstream_done()),

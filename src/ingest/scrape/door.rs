@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use http::header::LOCATION;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Full};
 use rand::rngs::StdRng;
@@ -302,7 +303,10 @@ impl Shared {
         let limits = fetch.limits;
         let times = Times::of(headers, limits.timeout, limits.interval);
         let headers = upstream_headers(headers, &fetch.headers, times, &self.parts.instance);
-        let answer = fetch.send(headers, began + times.upstream).await?;
+        let mut answer = fetch.send(headers, began + times.upstream).await?;
+        if answer.status().is_redirection() {
+            lead_away(&fetch.url, answer.headers_mut());
+        }
         let scrape = Scrape {
             scope: fetch.scope,
             limits,
@@ -357,8 +361,7 @@ impl Shared {
         let zipped = coding == Coding::Gzip;
         match format.syntax {
             Syntax::OpenMetrics if zipped => {
-                let unzip = Box::new(Unzip::new(limits.body_size));
-                (Way::Unzipped(unzip, EofHold::new()), PageReader::new(page, None))
+                (Way::Unzipped(Box::new(Unzip::passing()), EofHold::new()), PageReader::new(page, None))
             }
             Syntax::OpenMetrics => (Way::HoldEof(EofHold::new()), PageReader::new(page, None)),
             _ if zipped => (Way::GzipMember, PageReader::new(page, Some(Unzip::new(limits.body_size)))),
@@ -422,6 +425,24 @@ impl Fetch<'_> {
             }
         }
         Err(failure)
+    }
+}
+
+/// Makes the Location of an answer of `url` one that leads to the same place from anywhere: the scraper asked us, and
+/// would look for a relative one here (P6).
+fn lead_away(url: &Uri, headers: &mut HeaderMap) {
+    let Some(location) = headers.get(LOCATION).and_then(|value| value.to_str().ok()) else { return };
+    // What is absolute already stays as it is to the letter, and so does what cannot be understood.
+    if url::Url::parse(location) != Err(url::ParseError::RelativeUrlWithoutBase) {
+        return;
+    }
+    let Some(base) = url.authority().map(|authority| authority.as_str()) else { return };
+    // Without the user and password that a target's URL may have: they are not the scraper's.
+    let host = base.rsplit('@').next().unwrap_or_default();
+    let base = format!("{}://{host}{}", url.scheme_str().unwrap_or("http"), url.path());
+    let absolute = url::Url::parse(&base).and_then(|base| base.join(location));
+    if let Some(absolute) = absolute.ok().and_then(|url| HeaderValue::try_from(String::from(url)).ok()) {
+        headers.insert(LOCATION, absolute);
     }
 }
 

@@ -328,6 +328,56 @@ async fn gzip_of_text_gets_a_second_member_and_openmetrics_is_sent_on_decoded() 
 }
 
 #[tokio::test]
+async fn a_gzipped_openmetrics_page_over_the_limits_passes_whole_and_unscored() {
+    let kind = "application/openmetrics-text; version=1.0.0";
+    let filler = "# HELP a a\n".repeat(1 << 18);
+    let mut zipped = Vec::new();
+    let check = async |page: &str, options: &str, want: String, zipped: &[u8]| {
+        let upstream = Upstream::page(kind, "Content-Encoding: gzip\r\n", zipped).await;
+        let house = House::before(&upstream, options).await;
+        let reply = house.get("/scrape/t", &format!("Accept: {kind}\r\n")).await;
+        assert!(reply.is_up(), "{options}");
+        assert!(reply.text() == want, "{} of {} bytes, {options}", reply.body.len(), page.len());
+        house.scorer.seen.lock().len()
+    };
+    let small = format!("{PAGE}# EOF\n");
+    compress_gzip(small.as_bytes(), &mut zipped).expect("compressed");
+    let seen = check(&small, ", body_size_limit: 10B", small.clone(), &zipped).await;
+    assert_eq!(seen, 0, "over body_size_limit nothing is scored");
+    // Hundreds of bytes to one: no bound of what is passed on, only of what is read.
+    let (large, scored) = (format!("{filler}{PAGE}# EOF\n"), format!("{filler}{PAGE}{SCORED}# EOF\n"));
+    zipped.clear();
+    compress_gzip(large.as_bytes(), &mut zipped).expect("compressed");
+    assert!(zipped.len() * 64 < large.len(), "{} of {}", zipped.len(), large.len());
+    assert_eq!(check(&large, ", body_size_limit: 1MiB", large.clone(), &zipped).await, 0);
+    assert_eq!(check(&large, "", scored, &zipped).await, 1);
+}
+
+#[tokio::test]
+async fn p6_a_redirect_leads_where_it_leads_without_us() {
+    let check = async |location: &str, want: &str| {
+        let head = format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n");
+        let upstream = Upstream::start(Answer::Close(head.into_bytes())).await;
+        let want = want.replace("HERE", &format!("http://{}", upstream.address));
+        let fixed = format!("upstream: {{url: 'http://{}/m'}}", upstream.address);
+        let house = House::open(&[named(&upstream, ""), allowing(&upstream), fixed].join("\n")).await;
+        let url = format!("http://{}/m", upstream.address);
+        for target in ["/scrape/t", "/metrics", &format!("/proxy?target={url}"), &url] {
+            let reply = house.get(target, "").await;
+            assert_eq!(reply.status, 302, "{location} by {target}");
+            let got = reply.head.lines().find_map(|line| line.strip_prefix("location: "));
+            assert_eq!(got, Some(&*want), "{location} by {target}");
+        }
+    };
+    check("/elsewhere?a=b", "HERE/elsewhere?a=b").await;
+    check("elsewhere", "HERE/elsewhere").await;
+    check("//other:9100/metrics", "http://other:9100/metrics").await;
+    check("https://other/metrics", "https://other/metrics").await;
+    check("https://other:443", "https://other:443").await;
+    check("http://[", "http://[").await;
+}
+
+#[tokio::test]
 async fn protobuf_scores_are_further_messages() {
     use prost::Message;
 

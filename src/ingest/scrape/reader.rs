@@ -1,5 +1,7 @@
 //! Reads a copy of a page while it passes.
 
+use bytes::{Buf, Bytes};
+
 use super::metrics::Unscored;
 use super::scorer::PooledPage;
 use crate::wire::compression::{Cap, CompressionError, Gunzip};
@@ -15,10 +17,16 @@ pub(super) struct PageReader {
 pub(super) struct Unzip {
     gunzip: Gunzip,
     room: Vec<u8>,
+    /// What [`Unzip::next`] has yet to decode.
+    rest: Bytes,
 }
 
 /// Bytes decoded at one step.
 const STEP: usize = 32 << 10;
+
+/// What passes on decoded, at most. Memory is bounded by a step and time by the scrape's deadline, whatever the
+/// ratio: this only ends what no scraper could want.
+const PASSES_AT_MOST: usize = 1 << 30;
 
 // === impl PageReader ===
 
@@ -51,21 +59,32 @@ impl PageReader {
 // === impl Unzip ===
 
 impl Unzip {
-    /// Decodes at most `limit` bytes.
+    /// Decodes at most `limit` bytes, for reading.
     pub(super) fn new(limit: usize) -> Self {
-        let cap = Cap { bytes: limit, ..Cap::default() };
-        Self { gunzip: Gunzip::new(cap), room: vec![0; STEP] }
+        Self::within(Cap { bytes: limit, ..Cap::default() })
     }
 
-    /// What `chunk` decodes to.
-    pub(super) fn decode(&mut self, mut chunk: &[u8]) -> Result<Vec<u8>, CompressionError> {
-        let mut plain = Vec::new();
-        loop {
-            match self.gunzip.step(&mut chunk, &mut self.room)? {
-                0 => return Ok(plain),
-                len => plain.extend_from_slice(self.room.get(..len).unwrap_or_default()),
-            }
-        }
+    /// Decodes for passing on, which the limits of reading must not end.
+    pub(super) fn passing() -> Self {
+        Self::within(Cap { bytes: PASSES_AT_MOST, ratio: usize::MAX })
+    }
+
+    fn within(cap: Cap) -> Self {
+        Self { gunzip: Gunzip::new(cap), room: vec![0; STEP], rest: Bytes::new() }
+    }
+
+    /// Takes the next piece, once [`Unzip::next`] has nothing more of the one before.
+    pub(super) fn feed(&mut self, chunk: Bytes) {
+        self.rest = chunk;
+    }
+
+    /// The next bytes that the piece decodes to, at most a step of them; none when it is used up.
+    pub(super) fn next(&mut self) -> Result<Bytes, CompressionError> {
+        let mut left = &*self.rest;
+        let len = self.gunzip.step(&mut left, &mut self.room)?;
+        let used = self.rest.len() - left.len();
+        self.rest.advance(used);
+        Ok(Bytes::copy_from_slice(self.room.get(..len).unwrap_or_default()))
     }
 
     /// Whether the body may end here.

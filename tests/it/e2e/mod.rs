@@ -1,7 +1,9 @@
 //! End to end: Sidelong among the real parts it works with, each wiring started from the files of `examples/`.
 
+mod carried;
 mod equality;
 mod operations;
+mod promises;
 mod receivers;
 mod truth;
 mod wirings;

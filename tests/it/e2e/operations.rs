@@ -1,5 +1,6 @@
 //! What an operator does to it: stop, reload, look.
 
+use crate::harness::eventually;
 use crate::harness::http;
 use crate::harness::remote_write::{HEADERS_V1, body_v1, named, series};
 use crate::harness::scratch::Scratch;
@@ -7,7 +8,7 @@ use crate::harness::scripted::{Gate, Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-fn gateway(downstream: &Scripted) -> String {
+pub(super) fn gateway(downstream: &Scripted) -> String {
     format!(
         "downstream: {{url: '{}'}}\nrules: [{{match: '{{__name__!=\"\"}}'}}]\n",
         downstream.url("/api/v1/write")
@@ -19,7 +20,7 @@ fn one(name: &str) -> bytes::Bytes {
     body_v1(vec![series(&[("__name__", name), ("job", "it")], &[(now, 1.0)])])
 }
 
-async fn push(sidelong: &Sidelong, name: &str) -> u16 {
+pub(super) async fn push(sidelong: &Sidelong, name: &str) -> u16 {
     http::post(&sidelong.url("/api/v1/write"), HEADERS_V1, one(name)).await.unwrap().status
 }
 
@@ -48,6 +49,16 @@ async fn f16_a_request_under_way_gets_its_answer() {
         tokio::spawn(async move { http::post(&url, HEADERS_V1, one("level")).await.unwrap().status });
     downstream.received(1, "the request", |_| true).await;
     sidelong.process.signal(rustix::process::Signal::TERM);
+    // Told at once, and for as long as it drains: not ready, and yet alive.
+    let probe = |path: &str| format!("http://{}{path}", sidelong.admin);
+    let (ready, healthy) = (probe("/-/ready"), probe("/-/healthy"));
+    let answer_of = async |url: &str| http::get(url).await.unwrap();
+    let ends = eventually("it says that it ends", async || {
+        Some(answer_of(&ready).await).filter(|answer| answer.status == 503)
+    })
+    .await;
+    assert_eq!(ends.text(), "Sidelong is shutting down.\n");
+    assert_eq!(answer_of(&healthy).await.status, 200);
     gate.open();
     assert_eq!(answer.await.unwrap(), 204);
     assert!(sidelong.process.ended().await.success());

@@ -2,6 +2,7 @@
 
 use super::{finds_the_score_of_load, node_exporter};
 use crate::harness::examples::{self, DOWNSTREAM, NODE, SIDELONG};
+use crate::harness::nginx;
 use crate::harness::process::Process;
 use crate::harness::prometheus::Prometheus;
 use crate::harness::scratch::Scratch;
@@ -51,17 +52,38 @@ async fn gateway_from_vmagent_by_1_0() {
     let store = Prometheus::start(&scratch, &prometheus, "store", "").await;
     let config = examples::load("sidelong-gateway.yml", &[(DOWNSTREAM, &store.address)]);
     let sidelong = Sidelong::start(&scratch, &config).await;
-    let scrape = scratch.write("vmagent.yml", &examples::load("prometheus.yml", &[(NODE, &node)]));
+    let config = examples::load("prometheus.yml", &[(NODE, &node)]);
+    let _vmagent = start_vmagent(&scratch, &vmagent, &config, &sidelong.url("/api/v1/write")).await;
+    finds_the_score_of_load(&store, "node").await;
+}
+
+/// A vmagent that scrapes by the configuration of a Prometheus, and writes to `url`.
+async fn start_vmagent(scratch: &Scratch, program: &Path, config: &str, url: &str) -> Process {
+    let scrape = scratch.write("vmagent.yml", config);
     let address = free_address();
     // Left to itself, it tries its own protocol first and finds out that this is a plain receiver.
-    let mut command = Command::new(vmagent);
+    let mut command = Command::new(program);
     command
         .arg(format!("-httpListenAddr={address}"))
         .arg(format!("-promscrape.config={}", scrape.display()))
-        .arg(format!("-remoteWrite.url={}", sidelong.url("/api/v1/write")))
+        .arg(format!("-remoteWrite.url={url}"))
         .arg(format!("-remoteWrite.tmpDataPath={}", scratch.folder("queue").display()));
-    let _vmagent =
-        Process::start(&scratch, "vmagent", &mut command).ready(&format!("http://{address}/health")).await;
+    Process::start(scratch, "vmagent", &mut command).ready(&format!("http://{address}/health")).await
+}
+
+/// node_exporter → Prometheus → Sidelong → nginx → Prometheus: the downstream is whoever answers.
+#[tokio::test]
+async fn gateway_to_a_store_behind_nginx() {
+    let (nginx, node, prometheus) = (tool!(Nginx), tool!(NodeExporter), tool!(Prometheus));
+    let scratch = Scratch::new();
+    let (_node, node) = node_exporter(&scratch, &node).await;
+    let store = Prometheus::start(&scratch, &prometheus, "store", "").await;
+    let (_nginx, front) = nginx::start(&scratch, &nginx, &store.address).await;
+    let config = examples::load("sidelong-gateway.yml", &[(DOWNSTREAM, &front)]);
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let addresses = [(NODE, &*node), (SIDELONG, &*sidelong.address)];
+    let config = examples::load("prometheus-gateway.yml", &addresses) + V2;
+    let _sender = Prometheus::start(&scratch, &prometheus, "sender", &config).await;
     finds_the_score_of_load(&store, "node").await;
 }
 
@@ -112,6 +134,20 @@ async fn http_proxy_of_prometheus_3() {
 #[tokio::test]
 async fn http_proxy_of_prometheus_2() {
     http_proxy(&tool!(PrometheusDebian)).await;
+}
+
+#[tokio::test]
+async fn http_proxy_of_vmagent() {
+    let (vmagent, node, prometheus) = (tool!(Vmagent), tool!(NodeExporter), tool!(Prometheus));
+    let scratch = Scratch::new();
+    let (_node, node) = node_exporter(&scratch, &node).await;
+    let config = examples::load("sidelong-http-proxy.yml", &[(NODE, &node)]);
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let store = Prometheus::start(&scratch, &prometheus, "store", "").await;
+    let addresses = [(NODE, &*node), (SIDELONG, &*sidelong.address)];
+    let config = examples::load("prometheus-http-proxy.yml", &addresses);
+    let _vmagent = start_vmagent(&scratch, &vmagent, &config, &store.write_url()).await;
+    finds_the_score_of_load(&store, "node").await;
 }
 
 /// Each example is one that its program takes as it stands, ports and all.

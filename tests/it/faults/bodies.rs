@@ -1,5 +1,6 @@
 //! F-11 to F-13: bodies that lie, bodies that are broken, bodies that no sender means.
 
+use super::load::peak_mib;
 use super::{RULES, gateway, one, push};
 use crate::harness::http::{self, Answer};
 use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, body_v1, series};
@@ -117,6 +118,30 @@ async fn f11_a_page_that_is_a_gzip_bomb_passes_unread() {
     sidelong.metric_reaches("sidelong_scrape_unscored_pages_total", "", 1.0).await;
     let good = http::get(&sidelong.url("/scrape/good")).await.unwrap();
     assert!(good.text().contains("anomaly_score"), "{}", good.text());
+}
+
+/// One of OpenMetrics, which nobody asked to be gzipped, is passed on decoded: by the step, and not as a whole.
+#[tokio::test]
+async fn f11_a_page_of_openmetrics_that_is_a_gzip_bomb_passes_by_the_step() {
+    const KIND: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    const DECODED: usize = 32 << 20;
+    let scratch = Scratch::new();
+    let bomb: Bytes = gzip(&vec![b'\n'; DECODED / 8]).repeat(8).into();
+    assert!(bomb.len() * 900 < DECODED, "{} bytes", bomb.len());
+    let target =
+        Scripted::start(move |_| Reply::page(KIND, bomb.clone()).with("content-encoding", "gzip")).await;
+    let config = format!(
+        "{RULES}scrape: {{targets: [{{name: bomb, url: '{}', body_size_limit: 1MiB, \
+         scrape_interval: 1m, scrape_timeout: 1m}}]}}\n",
+        target.url("/bomb")
+    );
+    let sidelong = bounded(&scratch, &config).await;
+    let before = peak_mib(&sidelong);
+    let answer = http::get_with(&sidelong.url("/scrape/bomb"), &[("accept", KIND)]).await.unwrap();
+    assert_eq!((answer.status, answer.header("content-encoding"), answer.body.len()), (200, "", DECODED));
+    sidelong.metric_reaches("sidelong_scrape_unscored_pages_total", "reason=\"body_size\"", 1.0).await;
+    let grown = peak_mib(&sidelong) - before;
+    assert!(grown < 16, "{grown} MiB for a page of {DECODED} bytes");
 }
 
 /// The downstream is a strict one: it takes exactly what was sent and nothing else.

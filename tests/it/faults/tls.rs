@@ -110,3 +110,48 @@ async fn f36_a_certificate_is_changed_under_open_connections_and_a_bad_one_is_no
         "plain text is not served"
     );
 }
+
+/// The status of `request` to `path` of a listener that speaks TLS, with this authorization.
+async fn asked(client: &Client, address: &str, method: &str, path: &str, authorization: &str) -> u16 {
+    let mut stream = client.connect(address).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n{authorization}\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let status = String::from_utf8_lossy(&answer).split(' ').nth(1).map(str::parse);
+    status.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn both_listeners_ask_for_tls_and_a_password() {
+    let scratch = Scratch::new();
+    let pair = Pair::new(scratch.folder("pair"));
+    let hash = bcrypt::hash("of-the-door", 4).unwrap();
+    let web = format!(
+        "tls_server_config: {{cert_file: {0}/tls.crt, key_file: {0}/tls.key}}\nbasic_auth_users: {{door: '{hash}'}}\n",
+        pair.folder.display()
+    );
+    let sidelong = Sidelong::start_with_web(&scratch, RULES, &scratch.write("web.yml", &web)).await;
+    let client = Client::trusting(&[&pair]);
+    let right = "Authorization: Basic ZG9vcjpvZi10aGUtZG9vcg==\r\n"; // door:of-the-door
+    let wrong = "Authorization: Basic ZG9vcjp3cm9uZw==\r\n"; // door:wrong
+    let rows = [
+        (&sidelong.address, "GET", "/-/ready"),
+        (&sidelong.address, "GET", "/scores"),
+        (&sidelong.admin, "GET", "/-/ready"),
+        (&sidelong.admin, "GET", "/-/healthy"),
+        (&sidelong.admin, "GET", "/metrics"),
+        (&sidelong.admin, "GET", "/api/v1/status/config"),
+        (&sidelong.admin, "POST", "/-/reload"),
+    ];
+    for (address, method, path) in rows {
+        for (authorization, want) in [("", 401), (wrong, 401), (right, 200)] {
+            let status = asked(&client, address, method, path, authorization).await;
+            assert_eq!(status, want, "{method} {path} with {authorization:?}");
+        }
+        let plain = http::get(&format!("http://{address}{path}")).await;
+        assert!(plain.is_err(), "plain text is not served: {plain:?}");
+    }
+}

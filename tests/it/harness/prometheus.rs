@@ -1,10 +1,11 @@
 //! A real Prometheus, asked by PromQL and by remote read.
 
 use super::process::Process;
-use super::remote_write::{Point, read_answer, read_body};
+use super::remote_write::{Labels, Point, read_answer, read_body, read_histograms};
 use super::scratch::Scratch;
 use super::{eventually, free_port, http};
-use std::collections::BTreeMap;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -40,6 +41,28 @@ impl Prometheus {
         config: &str,
         port: u16,
     ) -> Self {
+        Self::launch(scratch, program, name, config, port, &[]).await
+    }
+
+    /// With `more` arguments.
+    pub(crate) async fn start_with(
+        scratch: &Scratch,
+        program: &Path,
+        name: &str,
+        config: &str,
+        more: &[&str],
+    ) -> Self {
+        Self::launch(scratch, program, name, config, free_port(), more).await
+    }
+
+    async fn launch(
+        scratch: &Scratch,
+        program: &Path,
+        name: &str,
+        config: &str,
+        port: u16,
+        more: &[&str],
+    ) -> Self {
         let config = scratch.write(&format!("{name}.yml"), config);
         let address = format!("127.0.0.1:{port}");
         let mut command = Command::new(program);
@@ -47,7 +70,8 @@ impl Prometheus {
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", scratch.folder(name).display()))
             .arg(format!("--web.listen-address={address}"))
-            .arg("--web.enable-remote-write-receiver");
+            .arg("--web.enable-remote-write-receiver")
+            .args(more);
         let process = Process::start(scratch, name, &mut command);
         let process = process.ready(&format!("http://{address}/-/ready")).await;
         Self { process, address }
@@ -78,12 +102,21 @@ impl Prometheus {
 
     /// Every stored sample of the series whose name matches, by its bits.
     pub(crate) async fn stored(&self, name: &str) -> Vec<Point> {
+        read_answer(&self.read(name).await)
+    }
+
+    /// Every stored native histogram: its series' labels, and itself as it is encoded.
+    pub(crate) async fn histograms(&self) -> BTreeSet<(Labels, Vec<u8>)> {
+        read_histograms(&self.read(".+").await)
+    }
+
+    async fn read(&self, name: &str) -> Bytes {
         let headers =
             [("content-type", "application/x-protobuf"), ("x-prometheus-remote-read-version", "0.1.0")];
         let url = format!("http://{}/api/v1/read", self.address);
         let answer = http::post(&url, &headers, read_body(name)).await.unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
-        read_answer(&answer.body)
+        answer.body
     }
 }
 

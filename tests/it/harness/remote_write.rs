@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The bits of a stale marker.
 pub(crate) const STALE: u64 = 0x7ff0_0000_0000_0002;
@@ -13,6 +13,17 @@ pub(crate) struct Point {
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) timestamp: i64,
     pub(crate) bits: u64,
+}
+
+/// The labels of a series by name.
+pub(crate) type Labels = BTreeMap<String, String>;
+
+/// What a request tells of a metric.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Told {
+    pub(crate) name: String,
+    pub(crate) kind: i32,
+    pub(crate) help: String,
 }
 
 /// What Sidelong adds, by its default names.
@@ -74,6 +85,46 @@ pub(crate) struct WriteV2 {
     pub(crate) symbols: Vec<String>,
     #[prost(message, repeated, tag = "5")]
     pub(crate) series: Vec<SeriesV2>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct MetadataV1 {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(string, tag = "4")]
+    help: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ToldV1 {
+    #[prost(message, repeated, tag = "3")]
+    metadata: Vec<MetadataV1>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct MetadataV2 {
+    #[prost(int32, tag = "1")]
+    kind: i32,
+    #[prost(uint32, tag = "3")]
+    help: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ToldSeriesV2 {
+    #[prost(uint32, repeated, tag = "1")]
+    refs: Vec<u32>,
+    #[prost(message, optional, tag = "5")]
+    metadata: Option<MetadataV2>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct ToldV2 {
+    #[prost(string, repeated, tag = "4")]
+    symbols: Vec<String>,
+    #[prost(message, repeated, tag = "5")]
+    series: Vec<ToldSeriesV2>,
 }
 
 /// The headers of a 1.0 request.
@@ -138,6 +189,23 @@ pub(crate) fn decode(content_type: &str, body: &[u8]) -> Vec<Point> {
     }
 }
 
+/// The metadata of a request, whichever version its content type names.
+pub(crate) fn told(content_type: &str, body: &[u8]) -> Vec<Told> {
+    let body = decompress(body);
+    if !content_type.contains("io.prometheus.write.v2.Request") {
+        let of = |m: MetadataV1| Told { name: m.name, kind: m.kind, help: m.help };
+        return ToldV1::decode(&*body).unwrap().metadata.into_iter().map(of).collect();
+    }
+    let request = ToldV2::decode(&*body).unwrap();
+    let text = |r: u32| request.symbols[r as usize].clone();
+    let of = |series: &ToldSeriesV2| {
+        let metadata = series.metadata.clone()?;
+        let name = series.refs.chunks(2).find(|pair| text(pair[0]) == "__name__")?;
+        Some(Told { name: text(name[1]), kind: metadata.kind, help: text(metadata.help) })
+    };
+    request.series.iter().filter_map(of).collect()
+}
+
 /// The points whose metric name is `name`.
 pub(crate) fn named(points: &[Point], name: &str) -> Vec<Point> {
     points.iter().filter(|p| p.labels.get("__name__").is_some_and(|n| n == name)).cloned().collect()
@@ -183,6 +251,27 @@ struct ReadResponse {
     results: Vec<QueryResult>,
 }
 
+/// Histograms are messages; what is read as bytes is compared as bytes.
+#[derive(Clone, PartialEq, Message)]
+struct HistogramSeries {
+    #[prost(message, repeated, tag = "1")]
+    labels: Vec<Label>,
+    #[prost(bytes = "vec", repeated, tag = "4")]
+    histograms: Vec<Vec<u8>>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HistogramResult {
+    #[prost(message, repeated, tag = "1")]
+    series: Vec<HistogramSeries>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct HistogramResponse {
+    #[prost(message, repeated, tag = "1")]
+    results: Vec<HistogramResult>,
+}
+
 /// The body of a remote read of the series whose name matches the regular expression, of all times.
 pub(crate) fn read_body(name: &str) -> Bytes {
     const REGEX: i32 = 2;
@@ -194,6 +283,16 @@ pub(crate) fn read_body(name: &str) -> Bytes {
 /// Every sample of a remote read's answer, stale markers included.
 pub(crate) fn read_answer(body: &[u8]) -> Vec<Point> {
     let answer = ReadResponse::decode(&*decompress(body)).unwrap();
+    answer.results.iter().flat_map(|r| &r.series).flat_map(of_series).collect()
+}
+
+/// Every native histogram of a remote read's answer, with the labels of its series, as it is encoded.
+pub(crate) fn read_histograms(body: &[u8]) -> BTreeSet<(Labels, Vec<u8>)> {
+    let answer = HistogramResponse::decode(&*decompress(body)).unwrap();
+    let of_series = |series: &HistogramSeries| {
+        let labels: Labels = series.labels.iter().map(|l| (l.name.clone(), l.value.clone())).collect();
+        series.histograms.iter().map(|histogram| (labels.clone(), histogram.clone())).collect::<Vec<_>>()
+    };
     answer.results.iter().flat_map(|r| &r.series).flat_map(of_series).collect()
 }
 

@@ -86,9 +86,14 @@ impl Sidelong {
         Self { process, address: address.to_owned(), admin: admin.to_owned(), config }
     }
 
+    /// Writes another configuration, which is not loaded before it is asked for.
+    pub(crate) fn write_config(&self, config: &str) {
+        std::fs::write(&self.config, listening(config, &self.address, &self.admin)).unwrap();
+    }
+
     /// Writes another configuration and has it loaded; gives the answer of that.
     pub(crate) async fn reload(&self, config: &str) -> http::Answer {
-        std::fs::write(&self.config, listening(config, &self.address, &self.admin)).unwrap();
+        self.write_config(config);
         http::post(&format!("http://{}/-/reload", self.admin), &[], "").await.unwrap()
     }
 
