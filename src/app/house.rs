@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, ConfigError};
 use crate::forward::Downstream;
-use crate::forward::scores::{ScoreForwarder, ScoreMetrics};
+use crate::forward::scores::{Route, ScoreForwarder, ScoreMetrics};
 use crate::ingest::remote_write::{Observer, PushDoor, PushDoorParts, PushMetrics};
 use crate::ingest::scrape::{ScrapeConfigError, ScrapeDoor, ScrapeMetrics, ScrapeParts};
 use crate::ingest::{Doors, PipelineScorer, Scorers};
@@ -39,11 +39,19 @@ pub(super) struct House {
     scrape_metrics: ScrapeMetrics,
     /// The doors of the configuration in force, so that the next ones know what these have learned.
     scrape: Mutex<Option<ScrapeDoor>>,
-    /// Every forwarder that was ever in use; all are drained at the end.
-    forwarders: Mutex<Vec<ScoreForwarder>>,
+    /// The one forwarder, made when the first downstream is configured; it outlives a reload.
+    forwarder: Mutex<Option<ScoreForwarder>>,
     stop: CancellationToken,
     /// Ends the lanes of scores: after the doors, since the last request's scores come after its answer.
     lanes_stop: CancellationToken,
+}
+
+/// A configuration that can be put in force: whatever may fail has been done, and nothing has changed.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    settings: Settings,
+    scrape: ScrapeDoor,
+    downstream: Option<Downstream>,
 }
 
 /// Why a configuration that was read cannot be put in force.
@@ -91,7 +99,7 @@ impl House {
             client: Arc::default(),
             scrape_metrics: ScrapeMetrics::default(),
             scrape: Mutex::default(),
-            forwarders: Mutex::default(),
+            forwarder: Mutex::default(),
             stop: stop.clone(),
             lanes_stop: CancellationToken::new(),
         };
@@ -117,29 +125,31 @@ impl House {
         registry.register("sidelong_model_info", "The model in force; always 1", info);
     }
 
-    /// Puts the corridor's part of `config` in force.
-    ///
-    /// # Errors
-    /// What in `config` cannot be put in force; everything stays as it is.
-    pub(super) fn configure(&self, config: &Config) -> Result<(), ReloadFailure> {
-        self.pipeline.configure(settings(config, self.pipeline.series().interner())?);
-        Ok(())
-    }
-
-    /// The doors of `config`.
+    /// Makes all that `config` needs, and changes nothing.
     ///
     /// # Errors
     /// What in `config` cannot be put in force.
-    pub(super) fn doors(&self, config: &Config) -> Result<Doors, ReloadFailure> {
-        let scrape = self.scrape_door(config)?;
+    pub(super) fn prepare(&self, config: &Config) -> Result<Prepared, ReloadFailure> {
+        Ok(Prepared {
+            settings: settings(config, self.pipeline.series().interner())?,
+            scrape: self.scrape_door(config)?,
+            downstream: self.downstream(config)?,
+        })
+    }
+
+    /// Puts `config` in force, for which `prepared` was made, and gives its doors.
+    pub(super) fn put_in_force(&self, config: &Config, prepared: Prepared) -> Doors {
+        let Prepared { settings, scrape, downstream } = prepared;
+        self.pipeline.configure(settings);
+        *self.scrape.lock() = Some(scrape.clone());
         let tenant_header = config.tenants.header.name().clone();
-        let downstream = self.downstream(config)?;
-        let forwarder = downstream.clone().map(|downstream| self.forwarder(config, downstream));
+        let forwarder = self.forwarder(config, downstream.clone());
+        let serves_scores = forwarder.is_none();
         let observer = Observer::new(
             Arc::clone(&self.pipeline),
             Arc::clone(&self.scorers),
             config.limits.clone(),
-            forwarder.clone(),
+            forwarder,
             config.scores.ha_labels.clone(),
             Arc::clone(&self.push),
             unix_millis,
@@ -152,9 +162,7 @@ impl House {
             metrics: Arc::clone(&self.push),
             clock: unix_millis,
         });
-        *self.scrape.lock() = Some(scrape.clone());
-        self.forwarders.lock().extend(forwarder.clone());
-        Ok(Doors { push, scrape, serves_scores: forwarder.is_none(), tenant_header })
+        Doors { push, scrape, serves_scores, tenant_header }
     }
 
     fn downstream(&self, config: &Config) -> Result<Option<Downstream>, ReloadFailure> {
@@ -165,18 +173,23 @@ impl House {
         Ok(Some(Downstream::new(section, client)))
     }
 
-    fn forwarder(&self, config: &Config, downstream: Downstream) -> ScoreForwarder {
-        let protocol = config.downstream.as_ref().map(|section| section.protocol).unwrap_or_default();
-        let header = config.tenants.header.name().clone();
-        let metrics = Arc::clone(&self.scores);
-        ScoreForwarder::new(
-            config.scores.clone(),
-            protocol,
-            downstream,
-            header,
-            metrics,
-            self.lanes_stop.clone(),
-        )
+    /// The forwarder, on its way to `downstream`. Without one, what still waits goes to the last one there was.
+    fn forwarder(&self, config: &Config, downstream: Option<Downstream>) -> Option<ScoreForwarder> {
+        let route = Route {
+            scores: config.scores.clone(),
+            receiver: config.downstream.clone()?,
+            downstream: downstream?,
+            tenant_header: config.tenants.header.name().clone(),
+        };
+        let mut forwarder = self.forwarder.lock();
+        match &*forwarder {
+            Some(forwarder) => forwarder.reroute(route),
+            None => {
+                let (metrics, stop) = (Arc::clone(&self.scores), self.lanes_stop.clone());
+                *forwarder = Some(ScoreForwarder::new(route, metrics, stop));
+            }
+        }
+        forwarder.clone()
     }
 
     fn scrape_door(&self, config: &Config) -> Result<ScrapeDoor, ReloadFailure> {
@@ -203,8 +216,8 @@ impl House {
     pub(super) async fn drained(&self) {
         self.scorers.settled(SETTLE).await;
         self.lanes_stop.cancel();
-        let forwarders = std::mem::take(&mut *self.forwarders.lock());
-        for forwarder in forwarders {
+        let forwarder = self.forwarder.lock().take();
+        if let Some(forwarder) = forwarder {
             forwarder.drained().await;
         }
     }
@@ -249,7 +262,7 @@ mod tests {
         let config = Config::from_yaml("", &|_| None).expect("the defaults");
         let mut registry = Registry::default();
         let house = House::build(&config, &CancellationToken::new(), &mut registry).expect("a house");
-        house.doors(&config).expect("doors");
+        house.put_in_force(&config, house.prepare(&config).expect("doors"));
         WebMetrics::default().register(&mut registry);
         let servers = Arc::new(ServerMetrics::default());
         servers.register(&mut registry);

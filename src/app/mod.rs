@@ -64,7 +64,8 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     web_metrics.register(&mut registry);
     server_metrics.register(&mut registry);
     let web = Arc::new(WebGate::open(options.web_config.as_deref(), web_metrics)?);
-    let door = DataDoor::new(house.doors(&config)?, Arc::clone(&house.pipeline), health.clone());
+    let doors = house.put_in_force(&config, house.prepare(&config)?);
+    let door = DataDoor::new(doors, Arc::clone(&house.pipeline), health.clone());
     let (reload, reloads) = reload_channel(&mut registry);
     let current = Arc::new(Current::new(config.clone()));
     let apply = {
@@ -118,9 +119,8 @@ impl Next {
     /// Reads the file, and only if all of it is right puts it in force.
     fn apply(&self) -> Result<(), ReloadFailure> {
         let config = Config::load(&self.file)?;
-        let doors = self.house.doors(&config)?;
-        self.house.configure(&config)?;
-        self.door.replace(doors);
+        let prepared = self.house.prepare(&config)?;
+        self.door.replace(self.house.put_in_force(&config, prepared));
         self.current.replace(config);
         Ok(())
     }

@@ -72,7 +72,8 @@ async fn a_detector_that_panics_costs_scores_and_nothing_else_at_both_doors() {
     let (stop, mut registry) = (CancellationToken::new(), Registry::default());
     let house = House::build(&config, &stop, &mut registry).unwrap();
     house.model.swap(Model { detector: Detector::Broken(Broken::Panics), ..Model::builtin() });
-    let door = DataDoor::new(house.doors(&config).unwrap(), Arc::clone(&house.pipeline), Health::default());
+    let doors = house.put_in_force(&config, house.prepare(&config).unwrap());
+    let door = DataDoor::new(doors, Arc::clone(&house.pipeline), Health::default());
     let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
     let address = listener.local_addr().unwrap();
     let server = Server::new("data", config.server.connections.clone(), Arc::default());

@@ -6,6 +6,10 @@ use std::io;
 use clap::ValueEnum;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use super::log_limit::LogLimit;
 
 /// How much is logged. ERROR says that data is lost or that an operator is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -37,16 +41,18 @@ pub enum LogFormat {
 pub struct LoggingError;
 
 /// Sends log lines of `level` and above to the standard error. Control characters that come from outside
-/// are written as escapes, so that no label value can forge a line or colour a terminal.
+/// are written as escapes, so that no label value can forge a line or colour a terminal. One place in the code
+/// is heard ten times in a minute, and then says how often it was not.
 pub fn init(level: LogLevel, format: LogFormat) -> Result<(), LoggingError> {
     let builder = tracing_subscriber::fmt()
         .with_max_level(LevelFilter::from(level))
         .with_ansi(false)
         .with_target(false)
         .with_writer(Escaping);
+    let limit = LogLimit::default();
     let done = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.finish().with(limit).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).finish().with(limit).try_init(),
     };
     done.map_err(|_| LoggingError)
 }

@@ -5,6 +5,7 @@ pub mod config_reference;
 pub mod convert;
 pub mod demo;
 pub mod healthcheck;
+mod log_limit;
 pub mod logging;
 pub mod run;
 pub mod synth;

@@ -18,9 +18,18 @@ use crate::net::headers::strip_hop_by_hop;
 #[derive(Clone, Debug)]
 pub struct Downstream {
     url: Uri,
-    client: HttpClient,
+    peer: Peer,
     timeout: Duration,
     max_response_bytes: usize,
+}
+
+/// Who answers.
+#[derive(Clone, Debug)]
+enum Peer {
+    Http(HttpClient),
+    /// A script: it needs no network, so that a test may stop the clock.
+    #[cfg(test)]
+    Scripted(super::testing::Script),
 }
 
 /// What the downstream said.
@@ -53,9 +62,19 @@ pub enum DownstreamError {
 impl Downstream {
     /// The receiver of `config`, reached through `client`.
     pub fn new(config: &sections::Downstream, client: HttpClient) -> Self {
+        Self::of(config, Peer::Http(client))
+    }
+
+    /// The receiver of `config`, played by `script`.
+    #[cfg(test)]
+    pub(super) fn scripted(config: &sections::Downstream, script: super::testing::Script) -> Self {
+        Self::of(config, Peer::Scripted(script))
+    }
+
+    fn of(config: &sections::Downstream, peer: Peer) -> Self {
         let max_response_bytes = config.max_response_size.as_usize();
         let url = config.url.as_uri().clone();
-        Self { url, client, timeout: config.timeout.get(), max_response_bytes }
+        Self { url, peer, timeout: config.timeout.get(), max_response_bytes }
     }
 
     /// Posts `body` with `headers`, both as they came but for what must not pass a proxy.
@@ -75,12 +94,21 @@ impl Downstream {
     /// # Errors
     /// As for [`Downstream::forward`].
     pub async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, DownstreamError> {
+        #[cfg_attr(
+            not(test),
+            expect(clippy::infallible_destructuring_match, reason = "tests have another peer")
+        )]
+        let client = match &self.peer {
+            Peer::Http(client) => client,
+            #[cfg(test)]
+            Peer::Scripted(script) => return script.answer(headers, body).await,
+        };
         let deadline = Instant::now() + self.timeout;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.url.clone();
         *request.headers_mut() = headers;
-        let (mut head, body) = self.client.request(request, self.timeout).await?.into_parts();
+        let (mut head, body) = client.request(request, self.timeout).await?.into_parts();
         let body = timeout_at(deadline, read_bounded(body, self.max_response_bytes))
             .await
             .map_err(|_| DownstreamError::Late(self.timeout))?

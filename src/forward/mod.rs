@@ -3,6 +3,8 @@
 mod downstream;
 mod media;
 pub mod scores;
+#[cfg(test)]
+mod testing;
 
 pub use downstream::{Answer, Downstream, DownstreamError};
 pub use media::{MediaError, Version};

@@ -41,7 +41,7 @@ fn settings(rules: &str, names: &Names) -> Settings {
     let raw: Vec<RawRule> = serde_saphyr::from_str(rules).expect("rules are YAML");
     let rules = raw.iter().map(|raw| raw.check().expect("a rule")).collect();
     let own = OutputNames::by_templates(["a_$VAR", "b_$VAR"]);
-    Settings::new(RuleSet::compile(Vec::new(), rules, own).expect("a set"), names.clone(), Limits::default())
+    Settings::new(RuleSet::compile(Vec::new(), rules, own).expect("a set"), *names, Limits::default())
 }
 
 /// A corridor, and what the two configurations call their output.

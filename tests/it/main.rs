@@ -14,4 +14,5 @@ mod faults;
 mod house;
 mod loop_back;
 mod parts;
+mod push;
 mod simulate;

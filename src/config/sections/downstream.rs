@@ -109,6 +109,20 @@ impl Downstream {
         }
     }
 
+    /// Whether `other` is the same receiver in the same role: its address, who we are to it, and how we speak.
+    pub fn is_same_receiver(&self, other: &Self) -> bool {
+        let role = |of: &Self| {
+            (
+                of.protocol,
+                of.basic_auth.clone(),
+                of.authorization.clone(),
+                of.oauth2.clone(),
+                of.sigv4.clone(),
+            )
+        };
+        self.url == other.url && self.headers == other.headers && role(self) == role(other)
+    }
+
     pub(in crate::config) fn check(&self, findings: &mut Findings) {
         findings.require(!self.timeout.is_zero(), "downstream.timeout", SectionError::Zero);
         findings.require(!self.connect_timeout.is_zero(), "downstream.connect_timeout", SectionError::Zero);

@@ -21,11 +21,15 @@ pub struct Scores {
     pub max_series: u32,
     /// A batch of this many scores leaves at once.
     pub batch_size: u32,
+    /// A score request is no longer than this, as it travels. Receivers and proxies refuse longer ones: nginx
+    /// above 1 MiB, unless told otherwise. What is refused for its length is sent again in halves.
+    pub max_request_size: ByteSize,
     /// A smaller batch leaves after this time.
     pub batch_interval: PromDuration,
     /// A batch that holds a score of at least 1 leaves after this time.
     pub urgent_within: PromDuration,
-    /// Scores that wait for the downstream, in bytes. Over it, the oldest are dropped and counted.
+    /// Scores that wait for the downstream, in bytes, over all tenants. Over it, the oldest of the tenant with
+    /// the most of them are dropped and counted.
     pub max_queue_size: ByteSize,
     /// Scores that have waited longer are dropped and counted.
     pub max_queue_age: PromDuration,
@@ -42,7 +46,7 @@ pub struct Scores {
     pub max_lanes: u32,
     /// The first pause before a failed score request is sent again; each further one is twice as long.
     pub min_backoff: PromDuration,
-    /// The longest such pause.
+    /// The longest such pause; a minute at the most.
     pub max_backoff: PromDuration,
 }
 
@@ -55,6 +59,7 @@ impl Default for Scores {
             emit: RawEmit::Always,
             max_series: 200_000,
             batch_size: 2_000,
+            max_request_size: ByteSize::from_kib(512),
             batch_interval: PromDuration::from_secs(1),
             urgent_within: PromDuration::from_millis(10),
             max_queue_size: ByteSize::from_mib(32),
@@ -74,6 +79,7 @@ impl Scores {
         let zero = [
             ("max_series", self.max_series == 0),
             ("batch_size", self.batch_size == 0),
+            ("max_request_size", self.max_request_size.as_bytes() == 0),
             ("batch_interval", self.batch_interval.is_zero()),
             ("max_queue_size", self.max_queue_size.as_bytes() == 0),
             ("max_queue_age", self.max_queue_age.is_zero()),
@@ -85,6 +91,10 @@ impl Scores {
         for (option, is_zero) in zero {
             findings.require(!is_zero, format!("scores.{option}"), SectionError::Zero);
         }
+        // F3: a receiver that is back is noticed within a minute.
+        let minute = PromDuration::from_secs(60);
+        let too_long = SectionError::Above(self.max_backoff.to_string(), format!("or equal to {minute}"));
+        findings.require(self.max_backoff <= minute, "scores.max_backoff", too_long);
         let mut at_least = |option: &str, value: PromDuration, floor: &str, least: PromDuration| {
             let cause = SectionError::Below(value.to_string(), format!("{floor}, which is {least}"));
             findings.require(value >= least, format!("scores.{option}"), cause);

@@ -19,6 +19,8 @@ pub(super) enum Meaning {
     OtherVersion,
     /// The user's limits are reached: scores give way.
     Limited(Option<Duration>),
+    /// All at once is too much for it; less may not be (T6).
+    TooLarge,
     /// It may work later (F2).
     Later(Option<Duration>),
     /// It never will.
@@ -34,6 +36,7 @@ pub(super) fn meaning(answer: &Answer, version: Version) -> Meaning {
             _ => Meaning::Written,
         },
         StatusCode::UNSUPPORTED_MEDIA_TYPE if version == Version::V2 => Meaning::OtherVersion,
+        StatusCode::PAYLOAD_TOO_LARGE => Meaning::TooLarge,
         StatusCode::TOO_MANY_REQUESTS => Meaning::Limited(wait),
         status if status.is_server_error() => Meaning::Later(wait),
         status if status.is_client_error() && speaks_of_limit(&answer.body) => Meaning::Limited(wait),
@@ -54,10 +57,18 @@ fn says_written(headers: &HeaderMap) -> bool {
 }
 
 /// Receivers have no common code for a user's limits: Mimir answers 400 or 429, Thanos 413, and all of
-/// them say "limit" (`per-user series limit`, `max-series`).
+/// them say "limit" (`per-user series limit`, `max-series`). A 413 for scores is first taken at its word.
 fn speaks_of_limit(body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(&body[..body.len().min(1_024)]).to_ascii_lowercase();
     ["limit", "max-series", "max_series", "quota"].iter().any(|word| text.contains(word))
+}
+
+/// What of an answer's body is worth a line in the log: as it is, but not all of it (F7, B-20).
+pub(super) fn excerpt(body: &[u8]) -> String {
+    const SHOWN: usize = 256;
+    let text = String::from_utf8_lossy(&body[..body.len().min(4 * SHOWN)]);
+    let shown: String = text.chars().take(SHOWN).collect();
+    if shown.len() < text.len() { shown + "..." } else { shown }
 }
 
 /// `Retry-After` in seconds or as an HTTP date (F4); a past date says nothing.
@@ -103,9 +114,19 @@ mod tests {
         for status in [500, 502, 503, 504, 529] {
             check(status, Some(("retry-after", "2")), "", Version::V1, Meaning::Later(wait(2)));
         }
+        check(413, None, "the limit is 1 MB", Version::V1, Meaning::TooLarge);
+        check(413, None, "", Version::V2, Meaning::TooLarge);
         for status in [300, 401, 404, 409] {
             check(status, None, "", Version::V1, Meaning::Refused);
         }
+    }
+
+    #[test]
+    fn b20_a_line_of_the_log_holds_a_part_of_an_answer() {
+        assert_eq!(excerpt(b"out of order"), "out of order");
+        assert_eq!(excerpt("ä".repeat(70_000).as_bytes()), "ä".repeat(256) + "...");
+        assert_eq!(excerpt(&[b'x'; 256]), "x".repeat(256));
+        assert_eq!(excerpt(b"\xff\xfe"), "\u{fffd}\u{fffd}");
     }
 
     #[test]

@@ -13,10 +13,12 @@ pub struct ScoreMetrics {
     pub(super) requests: Counter,
     pub(super) retries: Counter,
     pub(super) lanes: Gauge,
+    pub(super) queued_bytes: Gauge,
     pub(super) yielded: Counter,
     pub(super) queue_full: Counter,
     pub(super) too_old: Counter,
     pub(super) refused: Counter,
+    pub(super) too_large: Counter,
     pub(super) no_lane: Counter,
     pub(super) shutdown: Counter,
     dropped: Family<Why, Counter>,
@@ -36,10 +38,12 @@ impl Default for ScoreMetrics {
             requests: Counter::default(),
             retries: Counter::default(),
             lanes: Gauge::default(),
+            queued_bytes: Gauge::default(),
             yielded: because("yielded"),
             queue_full: because("queue_full"),
             too_old: because("too_old"),
             refused: because("refused"),
+            too_large: because("too_large"),
             no_lane: because("lane_limit"),
             shutdown: because("shutdown"),
             dropped,
@@ -69,6 +73,11 @@ impl ScoreMetrics {
             "sidelong_score_lanes",
             "Combinations of tenant, credentials and replica with a queue of scores; bounded by scores.max_lanes",
             self.lanes.clone(),
+        );
+        registry.register(
+            "sidelong_score_queue_bytes",
+            "Bytes of scores that wait for the downstream, over all lanes; bounded by scores.max_queue_size",
+            self.queued_bytes.clone(),
         );
         registry.register(
             "sidelong_scores_dropped",

@@ -3,30 +3,37 @@
 //! one replica of a highly available pair. Within a lane everything is in order.
 
 mod answer;
+mod budget;
 mod lane;
 mod metrics;
 mod outbox;
+mod request;
 mod restraint;
+mod route;
 mod sender;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use dashmap::DashMap;
 use http::HeaderValue;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Downstream, Version};
-use crate::config::sections::{self, Protocol};
+use super::Version;
 use crate::wire::remote_write::Tape;
+use budget::Budget;
 use lane::Lane;
 use restraint::Restraints;
+use route::InForce;
 
 pub(crate) use answer::limited;
 pub use metrics::ScoreMetrics;
 pub use outbox::Outbox;
+pub use route::Route;
 
 /// What scores must have in common to share a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -39,7 +46,8 @@ pub struct LaneKey {
     pub replica: Box<str>,
 }
 
-/// Takes scores from the scorers and sends them downstream.
+/// Takes scores from the scorers and sends them downstream. It outlives reloads, so that scores stay in order
+/// across them: a clone is the same forwarder.
 #[derive(Clone, Debug)]
 pub struct ScoreForwarder {
     shared: Arc<Shared>,
@@ -48,47 +56,27 @@ pub struct ScoreForwarder {
 /// What all lanes share.
 #[derive(Debug)]
 struct Shared {
-    config: sections::Scores,
-    downstream: Downstream,
-    tenant_header: http::HeaderName,
-    protocol: AtomicU8,
+    in_force: watch::Sender<Arc<InForce>>,
     lanes: DashMap<LaneKey, Arc<Lane>>,
     restraints: Restraints,
+    budget: Budget,
     metrics: Arc<ScoreMetrics>,
     runtime: Handle,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
 
-const UNKNOWN: u8 = 0;
-const SPEAKS_V1: u8 = 1;
-const SPEAKS_V2: u8 = 2;
-
 // === impl ScoreForwarder ===
 
 impl ScoreForwarder {
-    /// Sends to `downstream` until `stop`. Must be made on a runtime; scorers may use it from any thread.
-    pub fn new(
-        config: sections::Scores,
-        protocol: Protocol,
-        downstream: Downstream,
-        tenant_header: http::HeaderName,
-        metrics: Arc<ScoreMetrics>,
-        stop: CancellationToken,
-    ) -> Self {
-        let protocol = AtomicU8::new(match protocol {
-            Protocol::Auto => UNKNOWN,
-            Protocol::V1 => SPEAKS_V1,
-            Protocol::V2 => SPEAKS_V2,
-        });
-        let restraints = Restraints::new(config.max_lanes as usize);
+    /// Sends by `route` until `stop`. Must be made on a runtime; scorers may use it from any thread.
+    pub fn new(route: Route, metrics: Arc<ScoreMetrics>, stop: CancellationToken) -> Self {
+        let restraints = Restraints::new(route.scores.max_lanes as usize);
         let shared = Shared {
-            config,
-            downstream,
-            tenant_header,
-            protocol,
+            in_force: watch::Sender::new(Arc::new(InForce::new(route))),
             lanes: DashMap::new(),
             restraints,
+            budget: Budget::new(metrics.queued_bytes.clone()),
             metrics,
             runtime: Handle::current(),
             tasks: TaskTracker::new(),
@@ -97,30 +85,46 @@ impl ScoreForwarder {
         Self { shared: Arc::new(shared) }
     }
 
+    /// Sends by `route` from now on. What waits is sent by it too, in its order: to the same receiver with the
+    /// pauses that it asked for, to another one without them and at once.
+    pub fn reroute(&self, route: Route) {
+        let before = self.shared.in_force();
+        let after = Arc::new(before.replaced(route));
+        let same = Arc::ptr_eq(&before.known, &after.known);
+        self.shared.restraints.bound(after.scores.max_lanes as usize);
+        self.shared.in_force.send_replace(after);
+        if !same {
+            self.shared.restraints.clear();
+        }
+        // What is full or due may be so by the new configuration only.
+        self.shared.lanes.iter().for_each(|lane| lane.news.notify_one());
+    }
+
     /// Where the scores of one batch are collected, about `expected` of them. `tape` is the one that the thread's
     /// last box was made with.
     pub fn outbox(&self, key: &LaneKey, expected: usize, tape: Tape) -> Outbox {
-        let speaks_v2 = self.shared.protocol.load(Ordering::Relaxed) == SPEAKS_V2;
-        let version = if speaks_v2 { Version::V2 } else { Version::V1 };
-        let batch_size = self.shared.config.batch_size as usize;
-        Outbox::new(version, batch_size, self.shared.restraints.share(&key.tenant), expected, tape)
+        let now = self.shared.in_force();
+        let version = now.known.version().unwrap_or(Version::V1);
+        Outbox::new(version, &now.scores, self.shared.restraints.share(&key.tenant), expected, tape)
     }
 
-    /// Queues what `outbox` has collected. Nothing waits here: what does not fit drops the oldest.
+    /// Queues what `outbox` has collected. Nothing waits here: what does not fit makes older scores drop.
     pub fn send(&self, key: &LaneKey, outbox: Outbox) {
         self.shared.metrics.yielded.inc_by(outbox.withheld());
         if outbox.is_empty() {
             return;
         }
         match self.shared.lane(key) {
-            Some(lane) => lane.add(outbox, &self.shared.config, &self.shared.metrics),
+            Some(lane) => lane.add(outbox, &self.shared.in_force().scores, &self.shared.budget),
             None => drop(self.shared.metrics.no_lane.inc_by(outbox.len() as u64)),
         }
+        self.shared.make_room();
     }
 
     /// The downstream refused a sample of this tenant for a limit: scores give way first.
     pub fn yield_to_samples(&self, key: &LaneKey, retry_after: Option<std::time::Duration>) {
-        self.shared.restraints.refused(&key.tenant, retry_after, self.shared.config.yield_for.get());
+        let usual = self.shared.in_force().scores.yield_for.get();
+        self.shared.restraints.refused(&key.tenant, retry_after, usual);
     }
 
     /// Waits until every lane has sent what it had, or given up. Call it after `stop`.
@@ -133,12 +137,16 @@ impl ScoreForwarder {
 // === impl Shared ===
 
 impl Shared {
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.borrow())
+    }
+
     /// The lane called `key`, started if need be; `None` when there are as many as allowed.
     fn lane(self: &Arc<Self>, key: &LaneKey) -> Option<Arc<Lane>> {
         if let Some(lane) = self.lanes.get(key) {
             return Some(Arc::clone(&lane));
         }
-        if self.lanes.len() >= self.config.max_lanes as usize {
+        if self.lanes.len() >= self.in_force().scores.max_lanes as usize {
             return None;
         }
         // Not kept as a guard, which would hold the shard that `len` asks for.
@@ -150,5 +158,17 @@ impl Shared {
         }));
         self.metrics.lanes.set(self.lanes.len() as i64);
         Some(lane)
+    }
+
+    /// Drops scores until all that wait take no more than they may: always the oldest of the lane that holds
+    /// the most, so that a tenant whose scores pile up does not cost another tenant's.
+    fn make_room(&self) {
+        let limit = self.in_force().scores.max_queue_size.as_usize();
+        while self.budget.used() > limit {
+            let largest = self.lanes.iter().max_by_key(|lane| lane.bytes()).map(|lane| Arc::clone(&lane));
+            // What is on its way is held too, and cannot be dropped.
+            let Some(scores) = largest.and_then(|lane| lane.drop_oldest()) else { return };
+            self.metrics.queue_full.inc_by(scores as u64);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::Version;
 use super::restraint::SHARES;
 use crate::batch::Sample;
+use crate::config::sections;
 use crate::inject::{Emit, ScoreSample};
 use crate::series::labels::{Pair, SeriesLabels};
 use crate::wire::remote_write::{ScoreBlock, Tape};
@@ -15,6 +16,7 @@ pub struct Outbox {
     pub(super) scores: Scores,
     tape: Tape,
     batch_size: usize,
+    max_bytes: usize,
     /// Of [`SHARES`] parts of the series, as many may send.
     share: u32,
     withheld: u64,
@@ -34,13 +36,20 @@ pub(super) enum Scores {
 
 impl Outbox {
     /// A box for about `expected` scores.
-    pub(super) fn new(version: Version, batch_size: usize, share: u32, expected: usize, tape: Tape) -> Self {
+    pub(super) fn new(
+        version: Version,
+        config: &sections::Scores,
+        share: u32,
+        expected: usize,
+        tape: Tape,
+    ) -> Self {
+        let (batch_size, max_bytes) = (config.batch_size as usize, config.max_request_size.as_usize());
         let expected = expected.min(batch_size);
         let scores = match version {
             Version::V1 => Scores::V1(vec![ScoreBlock::with_capacity(expected)]),
             Version::V2 => Scores::V2(Vec::with_capacity(expected)),
         };
-        Self { scores, tape, batch_size, share, withheld: 0, urgent: false }
+        Self { scores, tape, batch_size, max_bytes, share, withheld: 0, urgent: false }
     }
 
     /// Takes back the tape that the box was made with.
@@ -84,7 +93,9 @@ impl Emit for Outbox {
         }
         match &mut self.scores {
             Scores::V1(blocks) => {
-                if blocks.last().is_none_or(|block| block.len() >= self.batch_size) {
+                let full =
+                    |block: &ScoreBlock| block.len() >= self.batch_size || block.bytes() >= self.max_bytes;
+                if blocks.last().is_none_or(full) {
                     blocks.push(ScoreBlock::default());
                 }
                 if let Some(block) = blocks.last_mut() {

@@ -1,5 +1,6 @@
 //! Scores spend the user's own limits, so they stop first and come back last.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -23,7 +24,7 @@ pub(super) struct Restraint {
 #[derive(Debug)]
 pub(super) struct Restraints {
     known: DashMap<Option<HeaderValue>, Restraint>,
-    limit: usize,
+    limit: AtomicUsize,
     /// Holds for all tenants without one of their own, once so many are restrained that there is no more room.
     others: Restraint,
 }
@@ -41,7 +42,18 @@ struct Pause {
 impl Restraints {
     /// At most `limit` tenants have a restraint of their own.
     pub(super) fn new(limit: usize) -> Self {
-        Self { known: DashMap::new(), limit, others: Restraint::default() }
+        Self { known: DashMap::new(), limit: limit.into(), others: Restraint::default() }
+    }
+
+    /// From now on at most `limit` tenants get one of their own; nobody loses what he has.
+    pub(super) fn bound(&self, limit: usize) {
+        self.limit.store(limit, Ordering::Relaxed);
+    }
+
+    /// Forgets all refusals.
+    pub(super) fn clear(&self) {
+        self.known.clear();
+        *self.others.pause.lock() = None;
     }
 
     /// See [`Restraint::refused`].
@@ -54,10 +66,11 @@ impl Restraints {
         if let Some(known) = self.known.get(tenant) {
             return known.refused(retry_after, usual);
         }
-        if self.known.len() >= self.limit {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if self.known.len() >= limit {
             self.known.retain(|_, restraint| restraint.share() < SHARES);
         }
-        if self.known.len() >= self.limit {
+        if self.known.len() >= limit {
             return self.others.refused(retry_after, usual);
         }
         self.known.entry(tenant.clone()).or_default().refused(retry_after, usual);
@@ -151,6 +164,18 @@ mod tests {
         refuse("d");
         assert_eq!((restraints.share(&tenant("d")), restraints.share(&tenant("e"))), (0, SHARES));
         assert_eq!(restraints.known.len(), 1, "those whose scores are back in full are forgotten");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_receiver_has_refused_nobody_with_or_without_a_restraint_of_their_own() {
+        let restraints = Restraints::new(0);
+        let [one, two] = ["a", "b"].map(|name| Some(HeaderValue::from_static(name)));
+        restraints.refused(&two, None, MINUTE);
+        restraints.bound(1);
+        restraints.refused(&one, None, MINUTE);
+        assert_eq!((restraints.share(&one), restraints.share(&two), restraints.known.len()), (0, 0, 1));
+        restraints.clear();
+        assert_eq!((restraints.share(&one), restraints.share(&two)), (SHARES, SHARES));
     }
 
     #[tokio::test(start_paused = true)]

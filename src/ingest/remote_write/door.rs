@@ -121,15 +121,20 @@ impl Shared {
         self.check_length(&body)?;
         // Behind the body: whoever sends slowly takes no seat while it does.
         let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
-        let accepted = self.accepted(version, &head.headers, &body);
-        let answer = match &self.parts.downstream {
-            Some(downstream) => self.forward(downstream, head.headers, body, comparison).await?,
+        let mut accepted = self.accepted(version, &head.headers, &body);
+        let (answer, written) = match &self.parts.downstream {
+            Some(downstream) => {
+                let answer = self.forward(downstream, head.headers, body, comparison).await?;
+                let written = counts_as_written(&answer);
+                (answer, written)
+            }
             None => self.receive(version, &body)?,
         };
-        if counts_as_written(&answer) {
+        accepted.partial = !answer.status.is_success();
+        // A 2.0 receiver may keep some samples of a request that meets a limit: that is both.
+        self.parts.observer.give_way(accepted.tenant.clone(), &answer.headers, answer.status, &answer.body);
+        if written {
             self.parts.observer.observe(accepted).await;
-        } else {
-            self.parts.observer.give_way(accepted.tenant, &answer.headers, answer.status, &answer.body);
         }
         Ok(answer)
     }
@@ -150,6 +155,7 @@ impl Shared {
             body: body.clone(),
             tenant: headers.get(&self.parts.tenant_header).cloned(),
             authorization: headers.get(AUTHORIZATION).cloned(),
+            partial: false,
         }
     }
 
@@ -173,7 +179,7 @@ impl Shared {
         Ok(answer)
     }
 
-    fn receive(&self, version: Version, body: &[u8]) -> Result<Answer, Refusal> {
+    fn receive(&self, version: Version, body: &[u8]) -> Result<(Answer, bool), Refusal> {
         let mut desk = self.desks.lock().pop().unwrap_or_default();
         let answer = receive(version, body, &self.parts.limits, (self.parts.clock)(), &mut desk);
         self.desks.lock().push(desk);

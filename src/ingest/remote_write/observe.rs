@@ -15,7 +15,7 @@ use crate::inject::Emit;
 use crate::pipeline::{Pipeline, Reason, Tally, Visit, Wiring};
 use crate::series::{Scope, ScopeName, Spelling};
 use crate::wire::compression::{Cap, decompress_snappy};
-use crate::wire::remote_write::{Tape, v1, v2};
+use crate::wire::remote_write::{Tape, receive, v1, v2};
 
 /// Scores accepted requests.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub(super) struct Accepted {
     pub(super) body: Bytes,
     pub(super) tenant: Option<HeaderValue>,
     pub(super) authorization: Option<HeaderValue>,
+    /// Some of it was refused.
+    pub(super) partial: bool,
 }
 
 /// Scores that nobody waits for.
@@ -120,6 +122,9 @@ impl Shared {
         let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decoded_ratio as usize };
         decompress_snappy(&accepted.body, cap, &mut desk.raw)
             .map_err(|error| if error.is_limit() { Reason::Limit } else { Reason::Undecodable })?;
+        if accepted.partial && self.forwarder.is_none() {
+            return self.decode_sound(scope, accepted.version, desk);
+        }
         let decoded = match accepted.version {
             Version::V1 => v1::decode(
                 &desk.raw,
@@ -137,6 +142,23 @@ impl Shared {
             ),
         };
         decoded.map(drop).map_err(|error| if error.is_limit() { Reason::Limit } else { Reason::Undecodable })
+    }
+
+    /// Leaves those series in the batch that were taken: in loop-back mode it is known which.
+    fn decode_sound(&self, scope: &Scope, version: Version, desk: &mut Desk) -> Result<(), Reason> {
+        let limits = &self.limits;
+        let latest_ms = (self.clock)().saturating_add(limits.max_future.as_millis() as i64);
+        let Desk { raw, batch, symbols, .. } = desk;
+        let received = match version {
+            Version::V1 => {
+                receive::v1(raw, scope.seed(Spelling::RemoteWrite1), &limits.elements, latest_ms, batch)
+            }
+            Version::V2 => {
+                let seed = scope.seed(Spelling::RemoteWrite2);
+                receive::v2(raw, seed, &limits.elements, latest_ms, symbols, batch)
+            }
+        };
+        received.map(drop).map_err(|_| Reason::Undecodable)
     }
 
     /// Scores the desk's batch and sends what came of it.

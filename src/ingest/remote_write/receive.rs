@@ -10,14 +10,15 @@ use crate::ingest::Desk;
 use crate::wire::compression::{Cap, decompress_snappy};
 use crate::wire::remote_write::receive::{self, Written};
 
-/// Receives `body` as the end of the line: checks all of it and says what was taken (R6 to R24).
+/// Receives `body` as the end of the line: checks all of it and says what was taken (R6 to R24); and whether
+/// any sample was.
 pub(super) fn receive(
     version: Version,
     body: &[u8],
     limits: &Limits,
     now_ms: i64,
     desk: &mut Desk,
-) -> Result<Answer, Refusal> {
+) -> Result<(Answer, bool), Refusal> {
     let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decoded_ratio as usize };
     decompress_snappy(body, cap, &mut desk.raw)
         .map_err(|error| if error.is_limit() { Refusal::Length(error) } else { Refusal::Snappy(error) })?;
@@ -34,10 +35,11 @@ pub(super) fn receive(
         say_written(&mut headers, &receipt.written);
     }
     let Some(reason) = receipt.reason() else {
-        return Ok(Answer { status: StatusCode::NO_CONTENT, headers, body: Default::default() });
+        return Ok((Answer { status: StatusCode::NO_CONTENT, headers, body: Default::default() }, true));
     };
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    Ok(Answer { status: StatusCode::BAD_REQUEST, headers, body: reason.into() })
+    let answer = Answer { status: StatusCode::BAD_REQUEST, headers, body: reason.into() };
+    Ok((answer, receipt.written.samples > 0))
 }
 
 /// R9: the three headers of a 2.0 answer, whatever its status.

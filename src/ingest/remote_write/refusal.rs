@@ -16,8 +16,10 @@ pub(super) enum Refusal {
     Method,
     #[error(transparent)]
     Media(#[from] MediaError),
+    #[error("{0} (limits.max_body_size); send smaller requests or raise the limit")]
+    Size(#[source] BodyError),
     #[error("the body could not be read: {0}")]
-    Body(#[from] BodyError),
+    Body(#[source] BodyError),
     #[error(
         "the body declares more than is decoded (limits.max_decoded_size): {0}; send smaller requests or raise the limit"
     )]
@@ -36,6 +38,15 @@ pub(super) enum Refusal {
 
 // === impl Refusal ===
 
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge { .. } => Self::Size(error),
+            other => Self::Body(other),
+        }
+    }
+}
+
 impl Refusal {
     /// The status of every refusal (protocol R1 to R7, safety B-7): 4xx for what will never succeed, 5xx for
     /// what may. Overload of our own is a 503 and not a 429, which Prometheus drops (decision 0008).
@@ -43,7 +54,7 @@ impl Refusal {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Media(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Body(BodyError::TooLarge { .. }) | Self::Length(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Size(_) | Self::Length(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(BodyError::TooSlow { .. }) => StatusCode::REQUEST_TIMEOUT,
             Self::Body(BodyError::GaveWay { .. }) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Body(_) | Self::Snappy(_) | Self::Content(_) => StatusCode::BAD_REQUEST,
@@ -56,7 +67,7 @@ impl Refusal {
     pub(super) fn reason(&self) -> Refused {
         match self {
             Self::Method | Self::Media(_) => Refused::NoWriteRequest,
-            Self::Body(BodyError::TooLarge { .. }) | Self::Length(_) => Refused::TooLarge,
+            Self::Size(_) | Self::Body(BodyError::TooLarge { .. }) | Self::Length(_) => Refused::TooLarge,
             Self::Body(BodyError::TooSlow { .. }) => Refused::TooSlow,
             Self::Body(BodyError::GaveWay { .. }) => Refused::BodyBytes,
             Self::Body(BodyError::Broken(_)) => Refused::Broken,

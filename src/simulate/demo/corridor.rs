@@ -91,8 +91,7 @@ impl Corridor {
         let interner = Interner::default();
         let names = Names::new("$VAR", &interner)?;
         let own = OutputNames::by_templates(["$VAR"]);
-        let settings =
-            Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names.clone(), Limits::default());
+        let settings = Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names, Limits::default());
         let slot = ModelSlot::new(Model::builtin());
         let workloads = Workloads::new(Vec::new(), 0);
         let pipeline =

@@ -13,6 +13,7 @@ mod config;
 mod decoded;
 pub mod encode;
 mod fields;
+mod halves;
 pub mod receive;
 mod score_block;
 pub mod v1;
@@ -24,5 +25,6 @@ mod tests;
 
 pub use config::ElementLimits;
 pub use decoded::{DecodeError, Decoded, Element};
+pub use halves::halves;
 pub use score_block::{ScoreBlock, Tape};
 pub use walked::Walked;

@@ -283,7 +283,8 @@ impl Walk<'_> {
             return Err(DecodeError::OddReferences { at });
         }
         let labels = labels.start as u32..labels.end as u32;
-        if self.symbols.longest > self.limits.max_label_name_length as usize {
+        let short = self.limits.max_label_name_length.min(self.limits.max_label_value_length);
+        if self.symbols.longest > short as usize {
             self.check_lengths(&labels)?;
         }
         let samples = self.batch.samples.len();

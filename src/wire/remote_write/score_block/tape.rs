@@ -130,7 +130,7 @@ impl Tape {
         match index.find_mut(whom.hash(), |at| entries[*at as usize].whom == whom) {
             Some(newest) => *newest = place as u32,
             None => {
-                drop(index.insert_unique(whom.hash(), place as u32, |at| entries[*at as usize].whom.hash()))
+                index.insert_unique(whom.hash(), place as u32, |at| entries[*at as usize].whom.hash());
             }
         }
         self.next = place + 1;

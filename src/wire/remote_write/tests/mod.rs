@@ -19,7 +19,7 @@ fn decode_v1(raw: &[u8]) -> Result<(Decoded, Batch), DecodeError> {
     let (once, counts) = (std::mem::take(&mut batch), first?);
     // What was walked before is read without a walk, and read the same.
     let again = v1::decode(raw, SEED, &ElementLimits::default(), Some(&mut walked), &mut batch)?;
-    assert_eq!((counts.clone(), &once.series, &once.samples), (again, &batch.series, &batch.samples));
+    assert_eq!((counts, &once.series, &once.samples), (again, &batch.series, &batch.samples));
     Ok((counts, batch))
 }
 
