@@ -22,6 +22,7 @@ export SIDELONG_TEST_REPORT := $(CURDIR)/target/real-parts.tsv
 
 FUZZ_SECONDS ?= 20
 BENCH ?= quick
+DETECTION ?=
 DEMO ?=
 TEST ?=
 
@@ -41,8 +42,10 @@ help: ## print this manual
 #?                denied, shellcheck, cargo-deny.
 #? make bench     release build, then the table of benches/rig against vmagent in the same run. BENCH=quick (about
 #?                3 minutes, the figures that gate) or BENCH=full (about 25; wants a quiet machine).
+#? make detection  every figure of docs/detection.md from the labelled series in DETECTION_DATA (default
+#?                ../shared/detection-dev). DETECTION=quality, ablation, family or speed for one of its tables.
 #? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus. Its first build takes ten minutes.
-#? make generate  rewrites what is generated and checked in: protobuf code, the configuration reference.
+#? make generate  rewrites what is generated and checked in: protobuf code, the configuration reference, the built-in forest.
 #? make tools     installs the real parts alone, and lists them.
 #?
 #? Variables:
@@ -83,6 +86,13 @@ bench:
 	CARGO_TARGET_DIR=$(abspath $(TARGET))/rig cargo build --release --manifest-path benches/rig/Cargo.toml
 	@python3 benches/rig/bench.py $(BENCH) --target $(abspath $(TARGET))
 
+.PHONY: detection
+detection:
+	cargo build --release --quiet
+	@python3 -c 'import numpy' 2>/dev/null || { test -x $(SIDELONG_CACHE)/numpy/bin/python || python3 -m venv $(SIDELONG_CACHE)/numpy; $(SIDELONG_CACHE)/numpy/bin/python -m pip install --quiet numpy; }
+	@PYTHON=$$(python3 -c 'import numpy, sys; print(sys.executable)' 2>/dev/null || echo $(SIDELONG_CACHE)/numpy/bin/python) \
+		SIDELONG=$(abspath $(TARGET))/release/sidelong benches/detection/run $(DETECTION)
+
 .PHONY: fuzz
 fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(TOOLS)/fuzz
@@ -91,4 +101,4 @@ fuzz:
 generate:
 	cargo run --quiet -p xtask -- generate
 	cargo run --quiet -- config-reference docs/configuration.md
-	cargo run --quiet -- config-reference docs/configuration.md
+	cargo run --release --no-default-features --features train --quiet -- forest-source src/detect/hybrid/forest/builtin.rs

@@ -26,8 +26,11 @@ pub mod forward;
 pub mod admin;
 #[cfg(feature = "s3")]
 pub mod aws;
+pub mod backtest;
 pub mod model;
 pub mod simulate;
+#[cfg(feature = "train")]
+pub mod train;
 
 // The frame that holds the rooms together.
 pub mod app;

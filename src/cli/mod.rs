@@ -1,9 +1,12 @@
 //! The command line: one file for each subcommand, with its arguments and what it does.
 
+pub mod backtest;
 pub mod check_config;
 pub mod config_reference;
 pub mod convert;
 pub mod demo;
+#[cfg(feature = "train")]
+pub mod forest_source;
 pub mod healthcheck;
 mod log_limit;
 pub mod logging;
@@ -33,9 +36,13 @@ enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     CheckConfig(check_config::CheckConfigArgs),
+    Backtest(backtest::BacktestArgs),
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Synth(synth::SynthArgs),
+    #[cfg(feature = "train")]
+    #[command(hide = true)]
+    ForestSource(forest_source::ForestSourceArgs),
     #[command(hide = true)]
     ConfigReference(config_reference::ConfigReferenceArgs),
     Version(version::VersionArgs),
@@ -71,9 +78,12 @@ impl Cli {
             Command::Run(args) => run::run(&args)?,
             Command::Demo(args) => demo::run(&args)?,
             Command::CheckConfig(args) => check_config::run(&args)?,
+            Command::Backtest(args) => backtest::run(&args)?,
             Command::Convert(args) => convert::run(&args)?,
             Command::Healthcheck(args) => return healthcheck::run(&args),
             Command::Synth(args) => synth::run(&args)?,
+            #[cfg(feature = "train")]
+            Command::ForestSource(args) => forest_source::run(&args)?,
             Command::ConfigReference(args) => config_reference::run(&args)?,
             Command::Version(args) => version::run(&args),
         }

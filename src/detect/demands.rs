@@ -49,19 +49,44 @@ impl Default for Demands {
 }
 
 impl Demands {
+    /// Whether every deviation counts as it is.
+    #[inline]
+    pub(super) fn is_plain(&self) -> bool {
+        self.direction == Direction::Both
+            && self.min_dev == [0.0; 2]
+            && self.min_rel_dev == [0.0; 2]
+            && self.scale == [1.0; 2]
+    }
+
     /// The part of `error = value - expected` that counts: 0 on the side that does not count and for
     /// deviations that are too small to matter.
     #[inline]
     pub(super) fn counted(&self, error: f64, expected: f64) -> f64 {
         let side = usize::from(error > 0.0);
-        let counts = match self.direction {
-            Direction::Both => true,
-            Direction::AboveExpected => side == 1,
-            Direction::BelowExpected => side == 0,
-        };
+        let counts = self.heeds(side);
         let size = error.abs();
         let relative = self.min_rel_dev[side] * expected.abs();
         if counts && size >= self.min_dev[side] && size >= relative { error } else { 0.0 }
+    }
+
+    /// Whether deviations on `side` (0 below, 1 above the expected value) count at all.
+    #[inline]
+    pub(super) fn heeds(&self, side: usize) -> bool {
+        match self.direction {
+            Direction::Both => true,
+            Direction::AboveExpected => side == 1,
+            Direction::BelowExpected => side == 0,
+        }
+    }
+
+    /// The sum of what was counted on the sides that count.
+    #[inline]
+    pub(super) fn sides(&self, [below, above]: [f32; 2]) -> f32 {
+        match self.direction {
+            Direction::Both => below + above,
+            Direction::AboveExpected => above,
+            Direction::BelowExpected => below,
+        }
     }
 
     /// Whether the rule sets a range and `value` is outside of it.

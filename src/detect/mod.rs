@@ -5,9 +5,11 @@
 //! one sample can be judged as often as it is asked for and teaches once.
 
 mod demands;
+mod hybrid;
 mod seasonal;
 
 pub use demands::{Demands, Direction};
+pub use hybrid::{Hybrid, Method, Part, Parts, forest};
 pub use seasonal::Seasonal;
 
 /// Score of a value outside the range that the rule allows (vmanomaly's convention).
@@ -20,6 +22,8 @@ pub const MAX_SCORE: f64 = 1e6;
 pub enum Detector {
     /// A robust z-score around a level or a day profile, whichever forecasts the series better.
     Seasonal(Seasonal),
+    /// A forecast baseline, then energy, calibration and onset on what it leaves over; or one of these alone.
+    Hybrid(Box<Hybrid>),
     /// Breaks on purpose: proves that data passes whatever a detector does.
     #[doc(hidden)]
     Broken(Broken),
@@ -35,9 +39,19 @@ pub enum Broken {
     Hangs,
 }
 
-/// What one series has learned. All zero is a series that was never seen.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct State(seasonal::State);
+/// What one series has learned, of one detector.
+#[derive(Clone, Debug, Default)]
+pub struct State(Learned);
+
+#[derive(Clone, Debug, Default)]
+enum Learned {
+    /// Nothing: a series that was never seen.
+    #[default]
+    Nothing,
+    Seasonal(seasonal::State),
+    /// Ten times as much as the seasonal detector learns, so it lies apart.
+    Hybrid(Box<hybrid::State>),
+}
 
 /// What a detector says of one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,18 +80,41 @@ impl Detector {
         value: f64,
         demands: &Demands,
     ) -> Option<Judgement> {
-        match self {
-            Self::Seasonal(seasonal) => seasonal.judge(&state.0, timestamp_ms, value, demands),
-            Self::Broken(how) => how.break_now(),
+        match (self, &state.0) {
+            (Self::Seasonal(seasonal), Learned::Seasonal(state)) => {
+                seasonal.judge(state, timestamp_ms, value, demands)
+            }
+            (Self::Hybrid(hybrid), Learned::Hybrid(state)) => {
+                hybrid.judge(state, timestamp_ms, value, demands)
+            }
+            (Self::Broken(how), _) => how.break_now(),
+            // Never seen, or learned by another detector.
+            (Self::Seasonal(seasonal), _) => {
+                seasonal.judge(&Default::default(), timestamp_ms, value, demands)
+            }
+            (Self::Hybrid(hybrid), _) => hybrid.judge(&Default::default(), timestamp_ms, value, demands),
         }
     }
 
     /// Lets `value` (finite) at `timestamp_ms` teach `state`. Timestamps come in rising order.
     #[inline]
     pub fn learn(&self, state: &mut State, timestamp_ms: i64, value: f64) {
-        match self {
-            Self::Seasonal(seasonal) => seasonal.learn(&mut state.0, timestamp_ms, value),
-            Self::Broken(_) => {}
+        match (self, &mut state.0) {
+            (Self::Seasonal(seasonal), Learned::Seasonal(state)) => {
+                seasonal.learn(state, timestamp_ms, value)
+            }
+            (Self::Hybrid(hybrid), Learned::Hybrid(state)) => hybrid.learn(state, timestamp_ms, value),
+            (Self::Broken(_), _) => {}
+            (Self::Seasonal(seasonal), other) => {
+                let mut mine = seasonal::State::default();
+                seasonal.learn(&mut mine, timestamp_ms, value);
+                *other = Learned::Seasonal(mine);
+            }
+            (Self::Hybrid(hybrid), other) => {
+                let mut mine = Box::<hybrid::State>::default();
+                hybrid.learn(&mut mine, timestamp_ms, value);
+                *other = Learned::Hybrid(mine);
+            }
         }
     }
 }
@@ -86,7 +123,11 @@ impl State {
     /// How many samples have taught this state.
     #[inline]
     pub fn samples_seen(&self) -> u32 {
-        self.0.samples_seen()
+        match &self.0 {
+            Learned::Nothing => 0,
+            Learned::Seasonal(state) => state.samples_seen(),
+            Learned::Hybrid(state) => state.samples_seen(),
+        }
     }
 }
 

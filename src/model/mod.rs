@@ -2,7 +2,7 @@
 
 mod slot;
 
-use crate::detect::{Detector, Seasonal};
+use crate::detect::{Detector, Hybrid, Method, Parts, Seasonal};
 
 pub use slot::{ModelHandle, ModelSlot};
 
@@ -25,6 +25,17 @@ impl Model {
             version: "builtin-1".into(),
             sha256: sha256_hex(format!("{seasonal:?}").as_bytes()),
             detector: Detector::Seasonal(seasonal),
+        }
+    }
+
+    /// The hybrid with `method` to speak, and parts left out. `sidelong backtest` plays it; the sidecar will have it
+    /// once what it costs there is known.
+    pub fn hybrid(method: Method, without: Parts) -> Self {
+        let hybrid = Hybrid { method, without, ..Hybrid::default() };
+        Self {
+            version: "hybrid-1".into(),
+            sha256: sha256_hex(format!("{hybrid:?}").as_bytes()),
+            detector: Detector::Hybrid(Box::new(hybrid)),
         }
     }
 }

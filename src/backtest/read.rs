@@ -1,0 +1,124 @@
+//! Rows of a CSV file: a timestamp and a value.
+
+use std::io::{self, BufRead};
+
+use crate::batch::Sample;
+
+/// A timestamp at least as large is in milliseconds: as seconds it would lie beyond the year 5000.
+const MILLISECONDS_FROM: f64 = 1e11;
+
+/// Reads `timestamp,value` line by line. A first line that holds no number is a header.
+#[derive(Debug)]
+pub struct Rows<R> {
+    lines: io::Lines<R>,
+    line: u64,
+    bytes: u64,
+}
+
+/// A row as it stands in the file, with its sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The timestamp as it is written.
+    pub timestamp: String,
+    /// The value as it is written.
+    pub value: String,
+    /// What they mean. An empty value is not a number.
+    pub sample: Sample,
+}
+
+/// Why a file cannot be read on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file itself.
+    #[error("line {line} cannot be read")]
+    Io {
+        /// The line after the last that could be read.
+        line: u64,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A line that is no sample.
+    #[error("line {line} is not timestamp,value: {text:?}")]
+    Row {
+        /// Its number, from 1.
+        line: u64,
+        /// The line, cut short.
+        text: String,
+    },
+}
+
+// === impl Rows ===
+
+impl<R: BufRead> Rows<R> {
+    /// The rows of `file`.
+    pub fn new(file: R) -> Self {
+        Self { lines: file.lines(), line: 0, bytes: 0 }
+    }
+
+    /// How many bytes have been read.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl<R: BufRead> Iterator for Rows<R> {
+    type Item = Result<Row, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.line += 1;
+            let text = match self.lines.next()? {
+                Ok(text) => text,
+                Err(source) => return Some(Err(ReadError::Io { line: self.line, source })),
+            };
+            self.bytes += text.len() as u64 + 1;
+            match row(&text) {
+                Some(row) => return Some(Ok(row)),
+                None if self.line == 1 || text.trim().is_empty() => {} // a header, or nothing
+                None => {
+                    let text = text.chars().take(60).collect();
+                    return Some(Err(ReadError::Row { line: self.line, text }));
+                }
+            }
+        }
+    }
+}
+
+fn row(text: &str) -> Option<Row> {
+    let mut fields = text.trim().split(',').map(str::trim);
+    let (timestamp, value) = (fields.next()?, fields.next()?);
+    let time: f64 = timestamp.parse().ok().filter(|time: &f64| time.is_finite())?;
+    let number = if value.is_empty() { f64::NAN } else { value.parse().ok()? };
+    let milliseconds = if time.abs() >= MILLISECONDS_FROM { time } else { time * 1e3 };
+    let sample = Sample { timestamp_ms: milliseconds.round() as i64, value: number };
+    Some(Row { timestamp: timestamp.to_owned(), value: value.to_owned(), sample })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(text: &str) -> Vec<(i64, f64)> {
+        let rows = Rows::new(text.as_bytes()).map(|row| row.unwrap().sample);
+        rows.map(|sample| (sample.timestamp_ms, sample.value)).collect()
+    }
+
+    #[test]
+    fn seconds_and_milliseconds_are_told_apart_and_a_header_is_passed_over() {
+        let text = "timestamp,value\n1500000000,1.5\n1500000060.25,2\n1500000120000,-3e2\n";
+        let want = [(1_500_000_000_000, 1.5), (1_500_000_060_250, 2.0), (1_500_000_120_000, -300.0)];
+        assert_eq!(samples(text), want);
+        assert_eq!(samples("1500000000,1\r\n\n"), [(1_500_000_000_000, 1.0)]);
+    }
+
+    #[test]
+    fn an_empty_value_is_a_row_without_a_number() {
+        assert!(samples("1500000000,\n")[0].1.is_nan());
+    }
+
+    #[test]
+    fn a_line_that_is_no_sample_is_named() {
+        let error = Rows::new("t,v\n1,2\nabc,1\n".as_bytes()).find_map(Result::err).unwrap();
+        assert_eq!(error.to_string(), "line 3 is not timestamp,value: \"abc,1\"");
+    }
+}

@@ -1,0 +1,266 @@
+//! The short-term forecast: an autoregression of order 4, learned online by recursive least squares.
+//!
+//! The model is `v(t) = w4 + sum w_i v(t - i)` on values standardised by a slow robust mean and variance
+//! (Ljung, System Identification, 1999, 11.2; the forgetting factor is `1 - 1/4000`). An error teaches
+//! the weights up to three of its own standard deviations, and the variances up to four: an outlier moves
+//! them little (Huber, Robust Statistics, 1981).
+
+use super::clock::{Pace, first};
+use super::math::clip;
+
+/// How many values back the forecast looks.
+pub(super) const ORDER: usize = 4;
+const INPUTS: usize = ORDER + 1;
+/// Elements on and above the diagonal of a symmetric matrix of `INPUTS` rows.
+const TRIANGLE: usize = INPUTS * (INPUTS + 1) / 2;
+const FORGET: f64 = 1.0 - 1.0 / 4_000.0;
+/// Where the trace of the inverse correlation grows beyond, nothing excites the inputs: it is scaled back.
+const LARGEST_TRACE: f64 = 1e5;
+/// Standard deviations up to which an error teaches the weights, the mean and the variances.
+const TEACH_CLIP: f64 = 3.0;
+const SPREAD_CLIP: f64 = 4.0;
+/// Samples that the slow mean, and the variance of errors behind `TEACH_CLIP`, remember.
+const MEAN_ROWS: f64 = 1_000.0;
+const ERROR_ROWS: f64 = 500.0;
+/// Values before the weights learn: until then too little is known of the scale.
+const START: u32 = 10;
+/// After so many errors only each fourth teaches the weights.
+const EVERY_UNTIL: u32 = 1_000;
+const EVERY: u32 = 4;
+/// Errors seen before clipping starts.
+const SETTLED: u32 = 32;
+
+/// What one series has taught its autoregression.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Autoregression {
+    mean: f64,
+    variance: f64,
+    /// Variance of errors, in the unit of the values: slow, robust.
+    pub(super) error_variance: f64,
+    lags: [f64; ORDER],
+    weights: [f32; INPUTS],
+    /// Inverse correlation of the inputs, its upper triangle by rows.
+    inverse: [f32; TRIANGLE],
+    /// Variance of standardised errors: fast.
+    recent_variance: f32,
+    /// Errors seen, up to where anybody asks.
+    errors: u32,
+}
+
+/// A forecast, with what is needed to learn from its error.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forecast {
+    pub(super) expected: f64,
+    inputs: [f64; INPUTS],
+    deviation: f64,
+}
+
+// === impl Autoregression ===
+
+impl Autoregression {
+    /// The value expected next, once there are enough values to look back on.
+    #[inline]
+    pub(super) fn forecast(&self, least: f64) -> Forecast {
+        let deviation = (self.variance + least).sqrt();
+        let inverse = 1.0 / deviation;
+        let mut inputs = [1.0; INPUTS];
+        let mut z = f64::from(self.weights[ORDER]);
+        for ((input, lag), weight) in inputs.iter_mut().zip(self.lags).zip(self.weights) {
+            *input = (lag - self.mean) * inverse;
+            z += f64::from(weight) * *input;
+        }
+        Forecast { expected: self.mean + z * deviation, inputs, deviation }
+    }
+
+    /// Whether its errors have been seen often enough to be compared with.
+    #[inline]
+    pub(super) fn is_ready(&self) -> bool {
+        self.errors >= 10
+    }
+
+    /// Lets `value`, for which `forecast` was made, teach. `seen` values came before it; `share` is the weight
+    /// of each in the variance of errors.
+    #[inline]
+    pub(super) fn learn(&mut self, value: f64, forecast: &Forecast, pace: &Pace, seen: u32, share: f64) {
+        if seen == 0 {
+            (self.mean, self.lags) = (value, [value; ORDER]);
+            self.weights[0] = 1.0;
+            self.forget_inputs();
+            return;
+        }
+        // A forecast across a gap is not one step ahead: its error says nothing of the weights.
+        if seen >= START && pace.steps == 1.0 {
+            if self.errors < EVERY_UNTIL || seen.is_multiple_of(EVERY) {
+                self.learn_weights(value, forecast);
+            }
+            self.learn_errors(value - forecast.expected, share);
+        }
+        self.learn_scale(value, seen);
+        self.shift(value, pace);
+    }
+
+    #[inline]
+    fn learn_weights(&mut self, value: f64, forecast: &Forecast) {
+        let error = (value - forecast.expected) / forecast.deviation;
+        let bound = TEACH_CLIP * (f64::from(self.recent_variance).sqrt() + 1e-9);
+        let error = clip(error, if self.errors < SETTLED { 1e6 } else { bound });
+        let inputs = &forecast.inputs;
+        let mut gain = [0.0; INPUTS];
+        let mut at = 0;
+        for i in 0..INPUTS {
+            gain[i] += f64::from(self.inverse[at]) * inputs[i];
+            at += 1;
+            for j in i + 1..INPUTS {
+                let element = f64::from(self.inverse[at]);
+                gain[i] += element * inputs[j];
+                gain[j] += element * inputs[i];
+                at += 1;
+            }
+        }
+        let mut scale = FORGET;
+        for i in 0..INPUTS {
+            scale += inputs[i] * gain[i];
+        }
+        // Rounding may have cost the matrix its definiteness: begin again with what the weights know.
+        if !(0.5 * FORGET..1e12).contains(&scale) {
+            return self.forget_inputs();
+        }
+        let inverse_scale = 1.0 / scale;
+        for (weight, gain) in self.weights.iter_mut().zip(gain) {
+            *weight = (f64::from(*weight) + gain * inverse_scale * error) as f32;
+        }
+        let trace = self.downdate(&gain, inverse_scale);
+        if !trace.is_finite() {
+            return self.forget_inputs();
+        }
+        if trace > LARGEST_TRACE {
+            let shrink = (0.1 * LARGEST_TRACE / trace) as f32;
+            self.inverse.iter_mut().for_each(|element| *element *= shrink);
+        }
+        let faster = first(self.errors).max(1.0 / ERROR_ROWS);
+        let variance = f64::from(self.recent_variance);
+        self.recent_variance = (variance + faster * (error * error - variance)) as f32;
+        if !self.weights.iter().all(|weight| weight.abs() < 1e6) {
+            self.weights = [1.0, 0.0, 0.0, 0.0, 0.0];
+        }
+    }
+
+    /// `(P - g g' / s) / lambda`; gives the trace.
+    #[inline]
+    fn downdate(&mut self, gain: &[f64; INPUTS], inverse_scale: f64) -> f64 {
+        const INVERSE_FORGET: f64 = 1.0 / FORGET;
+        let (mut at, mut trace) = (0, 0.0);
+        for i in 0..INPUTS {
+            let row = gain[i] * inverse_scale;
+            for (j, other) in gain.iter().enumerate().skip(i) {
+                let element = (f64::from(self.inverse[at]) - row * other) * INVERSE_FORGET;
+                self.inverse[at] = element as f32;
+                if i == j {
+                    trace += element;
+                }
+                at += 1;
+            }
+        }
+        trace
+    }
+
+    #[cold]
+    fn forget_inputs(&mut self) {
+        self.inverse = [0.0; TRIANGLE];
+        let mut at = 0;
+        for i in 0..INPUTS {
+            self.inverse[at] = 10.0;
+            at += INPUTS - i;
+        }
+    }
+
+    #[inline]
+    fn learn_errors(&mut self, error: f64, share: f64) {
+        let bound = SPREAD_CLIP * SPREAD_CLIP * self.error_variance;
+        let square = error * error;
+        let square = if self.is_ready() && bound > 0.0 { square.min(bound) } else { square };
+        let weight = share.max(first(self.errors));
+        self.error_variance += weight * (square - self.error_variance);
+        self.errors = self.errors.saturating_add(1);
+    }
+
+    #[inline]
+    fn learn_scale(&mut self, value: f64, seen: u32) {
+        let weight = first(seen).max(1.0 / MEAN_ROWS);
+        let mut distance = value - self.mean;
+        let bound = SPREAD_CLIP * SPREAD_CLIP * self.variance;
+        if seen > SETTLED && bound > 0.0 && distance * distance > bound {
+            distance = clip(distance, bound.sqrt());
+        }
+        self.mean += weight * distance;
+        self.variance += weight * (distance * distance - self.variance);
+    }
+
+    /// Makes `value` the newest to look back on; what a gap left out lies on the straight line to it.
+    #[inline]
+    fn shift(&mut self, value: f64, pace: &Pace) {
+        if pace.steps == 1.0 {
+            self.lags = [value, self.lags[0], self.lags[1], self.lags[2]];
+            return;
+        }
+        let old = self.lags[0];
+        let slope = (value - old) / pace.steps;
+        for (back, lag) in self.lags.iter_mut().enumerate() {
+            *lag = value - slope * (back as f64).min(pace.steps);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PACE: Pace = Pace { step_s: 60.0, steps: 1.0 };
+
+    fn taught(values: impl IntoIterator<Item = f64>) -> Autoregression {
+        let mut model = Autoregression::default();
+        for (seen, value) in values.into_iter().enumerate() {
+            let forecast = model.forecast(0.0);
+            model.learn(value, &forecast, &PACE, seen as u32, 1.0 / 3_000.0);
+        }
+        model
+    }
+
+    use crate::detect::hybrid::tests::noise;
+
+    #[test]
+    fn an_oscillation_is_forecast() {
+        let wave = |i: usize| 50.0 + 10.0 * (i as f64 * 0.7).sin() + 0.1 * noise(i);
+        let model = taught((0..2_000).map(wave));
+        let expected = model.forecast(0.0).expected;
+        assert!((expected - wave(2_000)).abs() < 0.5, "{expected} {}", wave(2_000));
+    }
+
+    #[test]
+    fn an_outlier_moves_the_forecast_little() {
+        let flat = |i: usize| 10.0 + noise(i);
+        let mut model = taught((0..1_000).map(flat));
+        let before = model.error_variance;
+        let forecast = model.forecast(0.0);
+        model.learn(1e9, &forecast, &PACE, 1_000, 1.0 / 3_000.0);
+        assert!(model.error_variance < 1.1 * before);
+        assert!((model.mean - 10.0).abs() < 0.1);
+    }
+
+    #[test]
+    fn whatever_is_learned_stays_finite() {
+        let nasty = [0.0, 1e120, -1e120, 1e-308, 5e-324, 1.0, 0.0, 0.0];
+        let model = taught((0..5_000).map(|i| nasty[(i * i + i / 7) % nasty.len()]));
+        assert!(model.forecast(0.0).expected.is_finite(), "{model:?}");
+        let growing = taught((0..398).map(|i| 2.0_f64.powi(i)));
+        assert!(growing.forecast(0.0).expected.is_finite());
+    }
+
+    #[test]
+    fn a_gap_is_bridged_by_a_straight_line() {
+        let mut model = taught((0..100).map(|_| 10.0));
+        let forecast = model.forecast(0.0);
+        model.learn(18.0, &forecast, &Pace { steps: 4.0, ..PACE }, 100, 1.0 / 3_000.0);
+        assert_eq!(model.lags, [18.0, 16.0, 14.0, 12.0]);
+    }
+}

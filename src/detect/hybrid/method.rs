@@ -1,0 +1,82 @@
+//! The family: the hybrid, and single parts of it as detectors of their own.
+
+use super::math::squared_z;
+use super::{Error, Hybrid, Look, State};
+
+/// Which part of the detector speaks. All of them learn alike, so that one can take over from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Method {
+    /// All parts together.
+    #[default]
+    Hybrid,
+    /// The distance to the mean in standard deviations.
+    Zscore,
+    /// The distance to the median in median distances.
+    Mad,
+    /// The error of the level with the day's and the week's profile, whichever forecasts best.
+    Seasonal,
+    /// The error of the autoregression.
+    Arima,
+    /// What the isolation forest says of the calibrated errors.
+    IsolationForest,
+}
+
+/// For a normal distribution the median distance to the median times this is a standard deviation.
+const MEDIAN_TO_SIGMA: f64 = 1.482_602_218_505_602;
+
+// === impl Method ===
+
+impl Method {
+    /// Every method.
+    pub const ALL: [Self; 6] =
+        [Self::Hybrid, Self::Zscore, Self::Mad, Self::Seasonal, Self::Arima, Self::IsolationForest];
+
+    /// The name as it stands in rules and on command lines.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hybrid => "hybrid",
+            Self::Zscore => "zscore",
+            Self::Mad => "mad",
+            Self::Seasonal => "seasonal",
+            Self::Arima => "arima",
+            Self::IsolationForest => "isolation_forest",
+        }
+    }
+
+    /// The method of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.name() == name)
+    }
+
+    /// The error that this method judges `value` by.
+    pub(super) fn error(self, hybrid: &Hybrid, state: &State, look: &Look, value: f64) -> Error {
+        let distances = &state.distances;
+        match self {
+            Self::Hybrid if state.is_short() => look.errors.short,
+            Self::Hybrid | Self::Seasonal => look.errors.season,
+            Self::Arima => look.errors.short,
+            Self::Zscore => {
+                let size = value - distances.plain.mean;
+                Error { size, z2: squared_z(size, distances.plain.variance, super::LEAST_VARIANCE) }
+            }
+            Self::Mad => {
+                let size = value - distances.median.median;
+                let sigma = MEDIAN_TO_SIGMA * distances.median.distance;
+                Error { size, z2: squared_z(size, sigma * sigma, super::LEAST_VARIANCE) }
+            }
+            Self::IsolationForest => {
+                let energy = hybrid.energy(
+                    state,
+                    &[look.errors.short, look.errors.season, look.errors.long],
+                    &look.pace,
+                );
+                let parts = hybrid.rarities_at(state, &hybrid.places(&look.errors, &energy));
+                let isolation = hybrid.isolation(state, &parts);
+                // In orders of magnitude: as many score 1 as the onset needs, in place of a threshold.
+                let unit = (hybrid.onset_from + hybrid.onset_unit) / hybrid.z_threshold;
+                let rarity = f64::from(isolation) / unit;
+                Error { size: look.errors.season.size, z2: (rarity * rarity) as f32 }
+            }
+        }
+    }
+}

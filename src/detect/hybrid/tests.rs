@@ -1,0 +1,306 @@
+//! The whole detector on series that detectors break on.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::detect::Direction;
+
+const MINUTE_MS: i64 = 60_000;
+const START: i64 = 1_700_006_400_000;
+const DAY: usize = 1_440;
+
+/// A series on its way: each value is judged, then teaches.
+struct Walk {
+    hybrid: Hybrid,
+    state: State,
+    demands: Demands,
+    at_ms: i64,
+    step_ms: i64,
+}
+
+impl Walk {
+    fn new() -> Self {
+        let demands = Demands::default();
+        Self { hybrid: Hybrid::default(), state: State::default(), demands, at_ms: START, step_ms: MINUTE_MS }
+    }
+
+    fn by(method: Method) -> Self {
+        Self { hybrid: Hybrid { method, ..Hybrid::default() }, ..Self::new() }
+    }
+
+    fn judge(&self, value: f64) -> Judgement {
+        let nothing = Judgement { score: 0.0, expected: value, lower: value, upper: value };
+        self.hybrid.judge(&self.state, self.at_ms, value, &self.demands).unwrap_or(nothing)
+    }
+
+    fn step(&mut self, value: f64) -> f64 {
+        let score = self.judge(value).score;
+        self.hybrid.learn(&mut self.state, self.at_ms, value);
+        self.at_ms += self.step_ms;
+        score
+    }
+
+    /// The scores of `values`.
+    fn steps(&mut self, values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+        values.into_iter().map(|value| self.step(value)).collect()
+    }
+
+    fn minute_of_day(&self) -> i64 {
+        self.at_ms.rem_euclid(86_400_000) / MINUTE_MS
+    }
+}
+
+/// Noise, the same each time: -0.5 to 0.5, of a shape near to normal.
+pub(super) fn noise(i: usize) -> f64 {
+    (0..6).map(|of| unit(6 * i as u64 + of)).sum::<f64>() / 6.0 - 0.5
+}
+
+/// A number from 0 to 1 that looks drawn by lot (SplitMix64).
+fn unit(i: u64) -> f64 {
+    let mut z = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn calm(count: usize) -> impl Iterator<Item = f64> {
+    (0..count).map(|i| 100.0 + 10.0 * noise(i))
+}
+
+fn alerts(scores: &[f64]) -> usize {
+    scores.iter().filter(|score| **score >= 1.0).count()
+}
+
+#[test]
+fn the_state_of_a_series_is_at_most_1500_bytes() {
+    assert!(size_of::<State>() <= 1_500, "{}", size_of::<State>());
+}
+
+#[test]
+fn ordinary_values_score_below_one_and_a_jump_above() {
+    let mut walk = Walk::new();
+    let quiet = alerts(&walk.steps(calm(3 * DAY)));
+    assert!(quiet <= 6, "{quiet}");
+    assert!(walk.judge(150.0).score > 1.0);
+    assert!(walk.judge(50.0).score > 1.0);
+    assert!(walk.judge(100.5).score < 0.5);
+}
+
+#[test]
+fn warm_up_scores_nought_and_ends_after_sixteen_samples() {
+    let mut walk = Walk::new();
+    assert_eq!(walk.judge(1e9).score, 0.0);
+    assert!(walk.steps(calm(16)).iter().all(|score| *score == 0.0));
+    assert!(walk.judge(1e9).score > 1.0);
+}
+
+#[test]
+fn an_event_that_lasts_holds_the_score_up() {
+    let mut walk = Walk::new();
+    walk.steps(calm(2 * DAY));
+    let event = walk.steps(calm(30).map(|value| value + 40.0));
+    assert!(alerts(&event) >= 25, "{event:?}");
+}
+
+#[test]
+fn a_level_shift_that_stays_is_accepted_within_two_days() {
+    let mut walk = Walk::new();
+    walk.steps(calm(4 * DAY));
+    let shifted = walk.steps(calm(4 * DAY).map(|value| value + 60.0));
+    assert!(alerts(&shifted[..60]) >= 30, "{}", alerts(&shifted[..60]));
+    assert!(alerts(&shifted[2 * DAY..]) <= 5, "{}", alerts(&shifted[2 * DAY..]));
+}
+
+#[test]
+fn the_job_of_six_o_clock_becomes_part_of_the_day() {
+    let mut walk = Walk::new();
+    let mut by_day = Vec::new();
+    for day in 0..10 {
+        let mut found = 0;
+        for i in 0..DAY {
+            let spike = if day >= 2 && (360..365).contains(&walk.minute_of_day()) { 80.0 } else { 0.0 };
+            found += usize::from(walk.step(100.0 + 10.0 * noise(day * DAY + i) + spike) >= 1.0);
+        }
+        by_day.push(found);
+    }
+    // Of an hour of alarm on the first day, minutes are left after a week.
+    assert!(by_day[2] >= 30 && by_day[7..].iter().all(|found| *found <= 8), "{by_day:?}");
+}
+
+#[test]
+fn an_anomaly_does_not_teach_that_it_is_normal() {
+    let mut walk = Walk::new();
+    walk.steps(calm(3 * DAY));
+    let first = walk.judge(160.0).score;
+    walk.steps(calm(10).map(|value| value + 60.0));
+    walk.steps(calm(DAY));
+    // It is no longer the first of its kind, and an anomaly still.
+    assert!(first > 1.0 && walk.judge(160.0).score > 1.0, "{first} {}", walk.judge(160.0).score);
+}
+
+#[test]
+fn a_constant_series_stays_at_nought_and_alarms_when_it_leaves() {
+    for method in Method::ALL {
+        let mut walk = Walk::by(method);
+        let scores = walk.steps(std::iter::repeat_n(42.0, 500));
+        assert!(scores.iter().all(|score| *score == 0.0), "{method:?} {scores:?}");
+        assert!(walk.judge(43.0).score > 1.0, "{method:?}: {}", walk.judge(43.0).score);
+        assert!(walk.judge(42.0).score == 0.0);
+    }
+    let mut walk = Walk::new();
+    walk.steps(std::iter::repeat_n(42.0, 500));
+    assert!(walk.judge(42.0 + 1e-9).score < 1.0, "rounding is no change");
+}
+
+#[test]
+fn integers_and_mostly_zero_series_are_left_in_peace() {
+    let mut walk = Walk::new();
+    let integers = walk.steps((0..4 * DAY).map(|i| ((noise(i) + 0.5) * 5.0).floor()));
+    assert!(alerts(&integers[DAY..]) <= 6, "{}", alerts(&integers[DAY..]));
+    let mut walk = Walk::new();
+    let seldom = walk.steps((0..4 * DAY).map(|i| if i % 37 == 0 || i % 53 == 0 { 1.0 } else { 0.0 }));
+    assert!(alerts(&seldom[DAY..]) <= 6, "{}", alerts(&seldom[DAY..]));
+    assert!(walk.judge(50.0).score > 1.0);
+}
+
+#[test]
+fn a_series_at_its_bound_is_left_in_peace() {
+    let mut walk = Walk::new();
+    let bounded = walk.steps((0..4 * DAY).map(|i| (0.97 + 0.1 * noise(i)).min(1.0)));
+    assert!(alerts(&bounded[DAY..]) <= 6, "{}", alerts(&bounded[DAY..]));
+    assert!(walk.judge(0.2).score > 1.0);
+}
+
+#[test]
+fn after_a_gap_the_series_goes_on() {
+    let mut walk = Walk::new();
+    walk.steps(calm(3 * DAY));
+    walk.at_ms += 8 * 3_600_000;
+    let after = walk.steps(calm(200));
+    assert!(alerts(&after) <= 1, "{}", alerts(&after));
+    assert!(walk.judge(160.0).score > 1.0);
+}
+
+#[test]
+fn the_other_side_does_not_count_and_small_deviations_are_passed_over() {
+    let mut walk = Walk::new();
+    walk.steps(calm(2 * DAY));
+    walk.demands.direction = Direction::AboveExpected;
+    assert_eq!(walk.judge(20.0).score, 0.0);
+    assert!(walk.judge(180.0).score > 1.0);
+    walk.demands = Demands { min_dev: [0.0, 100.0], ..Demands::default() };
+    assert_eq!(walk.judge(180.0).score, 0.0);
+    assert!(walk.judge(230.0).score > 1.0 && walk.judge(20.0).score > 1.0);
+    walk.demands = Demands { min_rel_dev: [0.0, 1.0], ..Demands::default() };
+    assert_eq!(walk.judge(180.0).score, 0.0);
+    walk.demands = Demands { scale: [1.0, 50.0], ..Demands::default() };
+    assert!(walk.judge(180.0).score < 1.0 && walk.judge(20.0).score > 1.0);
+}
+
+#[test]
+fn a_rules_own_threshold_is_in_standard_deviations() {
+    let mut walk = Walk::new();
+    walk.steps(calm(2 * DAY));
+    walk.demands.threshold = Some(3.0);
+    let three = walk.judge(150.0).score;
+    walk.demands.threshold = Some(6.0);
+    assert!((walk.judge(150.0).score * 2.0 / three - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn outside_the_data_range_scores_even_in_warm_up() {
+    let mut walk = Walk::new();
+    walk.demands.data_range = Some([0.0, 120.0]);
+    walk.steps(calm(2));
+    assert_eq!(walk.judge(121.0).score, OUTSIDE_DATA_RANGE);
+}
+
+#[test]
+fn the_band_holds_ordinary_samples() {
+    let mut walk = Walk::new();
+    walk.steps(calm(2 * DAY));
+    let (mut inside, mut all) = (0.0, 0.0);
+    for i in 2 * DAY..6 * DAY {
+        let value = 100.0 + 10.0 * noise(i);
+        let judged = walk.judge(value);
+        inside += f64::from(u8::from(judged.lower <= value && value <= judged.upper));
+        all += 1.0;
+        walk.step(value);
+    }
+    assert!((0.98..=0.998).contains(&(inside / all)), "{}", inside / all);
+}
+
+#[test]
+fn each_method_finds_a_jump() {
+    for method in Method::ALL {
+        let mut walk = Walk::by(method);
+        walk.steps(calm(2 * DAY));
+        assert!(walk.judge(200.0).score > 1.0, "{method:?}: {}", walk.judge(200.0).score);
+        assert!(walk.judge(101.0).score < 1.0, "{method:?}");
+        assert_eq!(Method::named(method.name()), Some(method));
+    }
+}
+
+#[test]
+fn parts_can_be_left_out() {
+    for part in Part::ALL {
+        let mut walk = Walk::new();
+        walk.hybrid.without = [part].into_iter().collect();
+        walk.steps(calm(2 * DAY));
+        assert!(walk.judge(300.0).score.is_finite());
+        assert_eq!(Part::named(part.name()), Some(part));
+    }
+}
+
+/// Values that detectors stumble over, and ordinary ones.
+fn nasty() -> impl Strategy<Value = f64> {
+    prop_oneof![
+        4 => -1e3..1e3,
+        1 => Just(0.0),
+        1 => any::<f64>().prop_filter("finite", |value| value.is_finite()),
+        1 => prop_oneof![Just(1e308), Just(-1e308), Just(5e-324), Just(1e-300), Just(f64::MIN_POSITIVE)],
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_no_nan_leaves_and_no_state_is_poisoned(
+        values in proptest::collection::vec((nasty(), 0_i64..200_000), 1..600),
+        method in proptest::sample::select(Method::ALL.to_vec()),
+    ) {
+        let mut walk = Walk::by(method);
+        for (value, step_ms) in values {
+            let judged = walk.judge(value);
+            prop_assert!(judged.score >= 0.0 && judged.score <= MAX_SCORE, "{value}: {judged:?}");
+            prop_assert!(!judged.expected.is_nan() && !judged.lower.is_nan() && !judged.upper.is_nan());
+            walk.step_ms = step_ms;
+            walk.step(value);
+        }
+        // Whatever it went through, it finds its way back.
+        walk.step_ms = MINUTE_MS;
+        walk.steps(calm(300));
+        let judged = walk.judge(100.0);
+        prop_assert!(judged.expected.is_finite() && judged.score.is_finite(), "{judged:?}");
+    }
+
+    #[test]
+    fn judging_teaches_nothing(values in proptest::collection::vec(-1e3..1e3, 20..100), asked in -1e4..1e4) {
+        let (mut one, mut other) = (Walk::new(), Walk::new());
+        for value in values {
+            let scores = [one.judge(asked).score, one.judge(asked).score];
+            prop_assert_eq!(scores[0].to_bits(), scores[1].to_bits());
+            prop_assert_eq!(one.step(value).to_bits(), other.step(value).to_bits());
+        }
+    }
+
+    #[test]
+    fn the_unit_of_a_series_does_not_matter(factor in prop_oneof![Just(1024.0), Just(1.0 / 4096.0)]) {
+        let (mut one, mut other) = (Walk::new(), Walk::new());
+        for value in calm(400).chain([150.0, 155.0]) {
+            let (a, b) = (one.step(value), other.step(value * factor));
+            prop_assert!((a - b).abs() < 1e-3, "{a} {b}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Recipes by which what is shared by all series is made, offline, from synthetic metrics alone.
+
+mod forest;
+
+pub use forest::{Recipe, builtin_source};
