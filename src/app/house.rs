@@ -83,9 +83,8 @@ impl House {
         let workloads =
             Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize);
         let pipeline = Pipeline::new(model.handle(), settings, scopes, workloads, table);
-        let threads = std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2);
         let scorers = Scorers::start(
-            threads,
+            super::half_of_the_cores(),
             config.limits.max_scorer_backlog.as_usize(),
             config.limits.scorer_patience.get(),
         )

@@ -45,8 +45,18 @@ struct Next {
 /// A configuration that is wrong, an address that cannot be bound.
 pub fn run(options: &Options) -> anyhow::Result<()> {
     let config = Config::load(&options.config)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // A worker that finds work wakes another one to look for more. Where a request comes at a time, that is two
+    // switches of threads for nothing in each, so there are no more workers than can be busy beside the scorers.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(half_of_the_cores())
+        .enable_all()
+        .build()?;
     runtime.block_on(serve(options, config))
+}
+
+/// The threads that carry samples, and as many that score them; at least one.
+fn half_of_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
 async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {

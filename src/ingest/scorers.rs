@@ -29,6 +29,11 @@ const KEEP_BYTES: usize = 4 << 20;
 /// How long a busy thread waits for jobs to gather.
 const NAP: Duration = Duration::from_micros(500);
 
+/// How much a scorer stands back behind the threads that carry samples. A scorer that is woken then does not take
+/// the core from a door that is about to answer.
+#[cfg(target_os = "linux")]
+const NICENESS: i32 = 5;
+
 /// Scorer threads. Dropping it lets them finish what waits, and ends them.
 #[derive(Debug)]
 pub struct Scorers {
@@ -155,6 +160,7 @@ impl Lane {
 }
 
 fn work_off(queue: &Receiver<Job>, stuck: &AtomicBool) {
+    stand_back();
     let mut desk = Desk::default();
     while let Ok(job) = queue.recv() {
         work_on(job, &mut desk, stuck);
@@ -163,6 +169,15 @@ fn work_off(queue: &Receiver<Job>, stuck: &AtomicBool) {
             // does. It looks again by itself, and meanwhile the doors need not wake it.
             thread::sleep(NAP);
         }
+    }
+}
+
+/// Lets the threads that carry samples go first where the two want the same core.
+fn stand_back() {
+    // Of the calling thread alone, as Linux has it.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%error, "a scorer runs at the priority of the data path");
     }
 }
 
