@@ -3,17 +3,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::Series;
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
 use crate::inject::{Emit, Names, Output, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
-use crate::rules::config::RawOutput;
-use crate::rules::{OutputNames, RawRule, RuleError, RuleSet, RuleSetError};
+use crate::rules::config::{OneOrMany, RawOutput};
+use crate::rules::{Kind, OutputNames, RawRule, RuleError, RuleSet, RuleSetError};
 use crate::series::labels::{METRIC_NAME, Pair, SeriesLabels};
 use crate::series::{Scope, ScopeName, Scopes, Spelling, Table};
+use crate::signals::Signal;
 
-/// The name that the series goes by.
-const NAME: &str = "backtest";
+/// The metric name that a series without one goes by.
+const NAMELESS: &str = "backtest";
+/// Every series that has a metric name.
+const ANY: &str = "{__name__=~\".+\"}";
 
 /// Leads one series through the production pipeline.
 #[derive(Debug)]
@@ -21,13 +25,18 @@ pub struct Corridor {
     pipeline: Pipeline,
     scope: Arc<Scope>,
     batch: Batch,
+    labels: Labels,
     names: Names,
+    signal: Signal,
+    before: Option<Sample>,
     last: Said,
 }
 
 /// What was said of one sample. NaN where nothing was.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Said {
+    /// The value that was judged: the sample's, or of a counter its rate per second.
+    pub judged: f64,
     /// At least 0; above 1 is an anomaly.
     pub score: f64,
     /// The forecast for this sample, made before it was seen.
@@ -42,8 +51,14 @@ pub struct Said {
 #[derive(Debug, thiserror::Error)]
 pub enum CorridorError {
     /// A rule that cannot be.
-    #[error("the rule is wrong: {0:?}")]
+    #[error("the rule is wrong: {}", all(.0))]
     Rule(Vec<RuleError>),
+    /// A rule by which its series are not scored.
+    #[error("the rule leaves its series unscored; take exclude out to see what would be said of them")]
+    Excludes,
+    /// A series of scores: Sidelong passes its own output by.
+    #[error("{0} is what Sidelong itself says of a series; name the series that was scored")]
+    OwnOutput(Series),
     /// Rules that make no set.
     #[error("the rule makes no set")]
     Rules(#[from] RuleSetError),
@@ -62,55 +77,77 @@ struct Listener<'a> {
 }
 
 /// The labels of the series.
-struct Labels;
+#[derive(Debug)]
+struct Labels(Series);
 
 // === impl Corridor ===
 
 impl Corridor {
-    /// A corridor in which `model` judges by `rule`; what the rule selects and sends is overruled.
+    /// A corridor in which `model` judges `series` by `rule`; what the rule selects and sends is overruled.
     ///
     /// # Errors
     ///
-    /// A rule that cannot be.
-    pub fn new(model: Model, rule: RawRule) -> Result<Self, CorridorError> {
+    /// A rule that cannot be, or a series that is never scored.
+    pub fn new(model: Model, rule: RawRule, series: &Series) -> Result<Self, CorridorError> {
+        if rule.exclude {
+            return Err(CorridorError::Excludes);
+        }
         let outputs =
             vec![RawOutput::AnomalyScore, RawOutput::Yhat, RawOutput::YhatLower, RawOutput::YhatUpper];
         let rule = RawRule {
-            matches: crate::rules::config::OneOrMany(vec![NAME.into()]),
+            matches: OneOrMany(vec![ANY.into()]),
             provide_series: Some(outputs),
+            emit: None,
             ..rule
         };
+        let is_counter = Kind::from(rule.kind).is_counter(series.metric_name());
+        let signal = if is_counter { Signal::Rate } else { Signal::Value };
         let table = Table::default();
         let names = Names::new("$VAR", table.interner())?;
+        if names.all().any(|name| name == series.metric_name()) {
+            return Err(CorridorError::OwnOutput(series.clone()));
+        }
         let rules = vec![rule.check().map_err(CorridorError::Rule)?];
         let rules = RuleSet::compile(rules, Vec::new(), OutputNames::by_templates(["$VAR"]))?;
         let settings = Settings::new(rules, names, Limits::default());
         let slot = ModelSlot::new(model);
         let workloads = Workloads::new(Vec::new(), 0);
         let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(0), workloads, table);
-        let scope = pipeline.scope(&ScopeName::Target(NAME.into()), 0).ok_or(CorridorError::Scope)?;
-        let key = Key::of(NAME.as_bytes(), scope.seed(Spelling::Text));
-        let series = vec![SeriesSpan { key, labels: 0..1, samples: 0..1 }];
-        let batch = Batch { series, samples: Vec::with_capacity(1) };
+        let scope = pipeline.scope(&ScopeName::Target(NAMELESS.into()), 0).ok_or(CorridorError::Scope)?;
+        let key = Key::of(NAMELESS.as_bytes(), scope.seed(Spelling::Text));
+        let spans = vec![SeriesSpan { key, labels: 0..1, samples: 0..1 }];
+        let batch = Batch { series: spans, samples: Vec::with_capacity(1) };
+        let labels = Labels(series.clone().on(&Series::from_iter([(METRIC_NAME, NAMELESS)])));
         let last = Said { score: 0.0, ..Said::NOTHING };
-        Ok(Self { pipeline, scope, batch, names, last })
+        Ok(Self { pipeline, scope, batch, labels, names, signal, before: None, last })
     }
 
-    /// What is said of `sample`, the next of the series. A sample that teaches nothing (older than the
-    /// newest, another value at its time, not a number) is told what was said last.
-    pub fn score(&mut self, sample: Sample) -> Said {
+    /// What is said of `sample`, the next of the series; nothing of a sample that teaches nothing: one that is
+    /// older than the newest, has another value at its time, or is not a number.
+    pub fn hear(&mut self, sample: Sample) -> Option<Said> {
         self.batch.samples.clear();
         self.batch.samples.push(sample);
         let visit = Visit {
             scope: &self.scope,
             batch: &self.batch,
-            labels: &Labels,
+            labels: &self.labels,
             now_ms: sample.timestamp_ms,
             wiring: Wiring::LoopBack,
         };
         let mut listener = Listener { names: &self.names, heard: None };
         self.pipeline.score(&visit, &mut listener);
-        self.last = listener.heard.unwrap_or(self.last);
+        // A repeat is told again what was said of it.
+        let is_new = self.before.is_none_or(|before| before.timestamp_ms < sample.timestamp_ms);
+        let heard = listener.heard.filter(|_| is_new).map(|said| {
+            let judged = self.signal.at(self.before.replace(sample), sample).unwrap_or(f64::NAN);
+            Said { judged, ..said }
+        });
+        self.last = heard.unwrap_or(self.last);
+        heard
+    }
+
+    /// What was said last; before anything was, the score 0.
+    pub fn last(&self) -> Said {
         self.last
     }
 }
@@ -118,7 +155,8 @@ impl Corridor {
 // === impl Said ===
 
 impl Said {
-    const NOTHING: Self = Self { score: f64::NAN, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+    const NOTHING: Self =
+        Self { judged: f64::NAN, score: f64::NAN, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
 }
 
 // === impl Listener ===
@@ -142,8 +180,14 @@ impl Emit for Listener<'_> {
 
 impl LabelSource for Labels {
     fn for_each_label(&self, _: &Range<u32>, each: &mut dyn FnMut(&[u8], &[u8])) {
-        each(METRIC_NAME.as_bytes(), NAME.as_bytes());
+        self.0.labels().for_each(|(name, value)| each(name.as_bytes(), value.as_bytes()));
     }
+}
+
+/// Each problem with the field that it is about.
+fn all(errors: &[RuleError]) -> String {
+    let problem = |error: &RuleError| format!("{}: {error}", error.field());
+    errors.iter().map(problem).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -151,17 +195,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_jump_is_found_and_what_teaches_nothing_repeats_the_last() {
-        let mut corridor =
-            Corridor::new(Model::hybrid(Default::default(), Default::default()), RawRule::default()).unwrap();
+    fn a_jump_is_found_and_nothing_is_said_of_what_teaches_nothing() {
+        let mut corridor = Corridor::new(
+            Model::hybrid(Default::default(), Default::default()),
+            RawRule::default(),
+            &Series::default(),
+        )
+        .unwrap();
         let at = |i: i64, value| Sample { timestamp_ms: 1_700_000_000_000 + i * 60_000, value };
         for i in 0..200 {
-            assert!(corridor.score(at(i, 10.0 + (i * 7919 % 13) as f64)).score < 1.0);
+            assert!(corridor.hear(at(i, 10.0 + (i * 7919 % 13) as f64)).unwrap().score < 1.0);
         }
-        let jump = corridor.score(at(200, 500.0));
-        assert!(jump.score > 1.0 && jump.upper < 500.0, "{jump:?}");
-        assert_eq!(corridor.score(at(150, 10.0)), jump);
-        assert_eq!(corridor.score(at(200, 11.0)), jump);
-        assert_eq!(corridor.score(at(201, f64::NAN)), jump);
+        let jump = corridor.hear(at(200, 500.0)).unwrap();
+        assert!(jump.score > 1.0 && jump.upper < 500.0 && jump.judged == 500.0, "{jump:?}");
+        for nothing_new in [at(150, 10.0), at(200, 11.0), at(200, 500.0), at(201, f64::NAN)] {
+            assert_eq!(corridor.hear(nothing_new), None);
+            assert_eq!(corridor.last(), jump);
+        }
     }
 }

@@ -1,10 +1,17 @@
 //! A past series through the production corridor: what would have been said of it, sample by sample.
 //!
-//! [`read`] takes the series from a file, [`Corridor`] leads it through the very pipeline that scores live
-//! samples. The scores are those a running Sidelong would have given, to the last bit.
+//! [`source`] takes series from a file or a Prometheus, [`Corridor`] leads each through the very pipeline that
+//! scores live samples: the scores are those a running Sidelong would have given, to the last bit. [`report`]
+//! draws them, [`ScoreWriter`] writes them into a Prometheus.
 
 mod corridor;
-mod read;
+mod moment;
+pub mod report;
+mod series;
+pub mod source;
+mod writer;
 
 pub use corridor::{Corridor, CorridorError, Said};
-pub use read::{ReadError, Row, Rows};
+pub use moment::{Moment, MomentError};
+pub use series::{Series, SeriesError};
+pub use writer::{ScoreWriter, WriteError};

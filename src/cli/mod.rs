@@ -11,6 +11,7 @@ pub mod healthcheck;
 mod log_limit;
 pub mod logging;
 pub mod run;
+mod source;
 pub mod synth;
 pub mod version;
 
@@ -36,7 +37,7 @@ enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     CheckConfig(check_config::CheckConfigArgs),
-    Backtest(backtest::BacktestArgs),
+    Backtest(Box<backtest::BacktestArgs>),
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Synth(synth::SynthArgs),

@@ -106,22 +106,29 @@ impl SeriesLabels {
     /// A label called [`FOR`] that the series has itself is renamed to [`EXPORTED_FOR`]. An empty value is the
     /// same as no label, and is left out.
     pub fn of_scored(labels: &[(&str, &str)], interner: &Interner) -> Self {
-        let mut renamed: Vec<(&str, &str)> = labels
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|&(name, value)| match name {
-                METRIC_NAME => (FOR, value),
-                FOR => (EXPORTED_FOR, value),
-                _ => (name, value),
-            })
-            .collect();
-        renamed.sort_unstable();
-        let at = |wanted: &str| renamed.partition_point(|&(name, _)| name < wanted) as u16;
+        let rename = |&(name, value)| match name {
+            METRIC_NAME => (FOR, value),
+            FOR => (EXPORTED_FOR, value),
+            _ => (name, value),
+        };
+        Self::sorted(labels.iter().map(rename).collect(), interner)
+    }
+
+    /// Takes the labels of a series, without its metric name, for a series that is sent under that name itself:
+    /// nothing is renamed.
+    pub fn of_itself(labels: &[(&str, &str)], interner: &Interner) -> Self {
+        Self::sorted(labels.to_vec(), interner)
+    }
+
+    fn sorted(mut labels: Vec<(&str, &str)>, interner: &Interner) -> Self {
+        labels.retain(|(_, value)| !value.is_empty());
+        labels.sort_unstable();
+        let at = |wanted: &str| labels.partition_point(|&(name, _)| name < wanted) as u16;
         Self {
             name_at: at(METRIC_NAME),
             for_at: at(FOR),
             spellings: Mutex::default(),
-            pairs: renamed.iter().map(|&(name, value)| interner.pair(name, value)).collect(),
+            pairs: labels.iter().map(|&(name, value)| interner.pair(name, value)).collect(),
         }
     }
 

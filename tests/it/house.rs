@@ -15,7 +15,21 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tower", &["net", "ingest", "simulate/serve.rs"]),
     // Whatever waits: the ends, the side rooms that serve or sign, and the frame. Never the corridor, `wire`, `config` or
     // `model`.
-    ("tokio", &["net", "ingest", "forward", "admin", "aws", "simulate/serve.rs", "app", "cli"]),
+    (
+        "tokio",
+        &[
+            "net",
+            "ingest",
+            "forward",
+            "admin",
+            "aws",
+            "simulate/serve.rs",
+            "backtest/source/prometheus.rs",
+            "backtest/writer.rs",
+            "app",
+            "cli",
+        ],
+    ),
     // What is swapped under load and read without a lock.
     ("arc_swap", &["model", "net/web"]),
     // The index of the series table, and registries.
@@ -25,6 +39,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("aws_sigv4", &["aws"]),
     ("aws_smithy_http_client", &["aws"]),
     ("aws_smithy_runtime_api", &["aws"]),
+    // Files of past series.
+    ("parquet", &["backtest"]),
     // Reads Sidelong's own metrics; user data never, since it drops valid lines.
     ("prometheus_parse", &["cli/healthcheck.rs"]),
 ];

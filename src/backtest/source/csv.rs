@@ -2,33 +2,20 @@
 
 use std::io::{self, BufRead};
 
+use super::{Row, milliseconds};
 use crate::batch::Sample;
-
-/// A timestamp at least as large is in milliseconds: as seconds it would lie beyond the year 5000.
-const MILLISECONDS_FROM: f64 = 1e11;
 
 /// Reads `timestamp,value` line by line. A first line that holds no number is a header.
 #[derive(Debug)]
-pub struct Rows<R> {
+pub struct CsvRows<R> {
     lines: io::Lines<R>,
     line: u64,
     bytes: u64,
 }
 
-/// A row as it stands in the file, with its sample.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// The timestamp as it is written.
-    pub timestamp: String,
-    /// The value as it is written.
-    pub value: String,
-    /// What they mean. An empty value is not a number.
-    pub sample: Sample,
-}
-
 /// Why a file cannot be read on.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub enum CsvError {
     /// The file itself.
     #[error("line {line} cannot be read")]
     Io {
@@ -47,9 +34,9 @@ pub enum ReadError {
     },
 }
 
-// === impl Rows ===
+// === impl CsvRows ===
 
-impl<R: BufRead> Rows<R> {
+impl<R: BufRead> CsvRows<R> {
     /// The rows of `file`.
     pub fn new(file: R) -> Self {
         Self { lines: file.lines(), line: 0, bytes: 0 }
@@ -61,15 +48,15 @@ impl<R: BufRead> Rows<R> {
     }
 }
 
-impl<R: BufRead> Iterator for Rows<R> {
-    type Item = Result<Row, ReadError>;
+impl<R: BufRead> Iterator for CsvRows<R> {
+    type Item = Result<Row, CsvError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             self.line += 1;
             let text = match self.lines.next()? {
                 Ok(text) => text,
-                Err(source) => return Some(Err(ReadError::Io { line: self.line, source })),
+                Err(source) => return Some(Err(CsvError::Io { line: self.line, source })),
             };
             self.bytes += text.len() as u64 + 1;
             match row(&text) {
@@ -77,7 +64,7 @@ impl<R: BufRead> Iterator for Rows<R> {
                 None if self.line == 1 || text.trim().is_empty() => {} // a header, or nothing
                 None => {
                     let text = text.chars().take(60).collect();
-                    return Some(Err(ReadError::Row { line: self.line, text }));
+                    return Some(Err(CsvError::Row { line: self.line, text }));
                 }
             }
         }
@@ -89,8 +76,7 @@ fn row(text: &str) -> Option<Row> {
     let (timestamp, value) = (fields.next()?, fields.next()?);
     let time: f64 = timestamp.parse().ok().filter(|time: &f64| time.is_finite())?;
     let number = if value.is_empty() { f64::NAN } else { value.parse().ok()? };
-    let milliseconds = if time.abs() >= MILLISECONDS_FROM { time } else { time * 1e3 };
-    let sample = Sample { timestamp_ms: milliseconds.round() as i64, value: number };
+    let sample = Sample { timestamp_ms: milliseconds(time), value: number };
     Some(Row { timestamp: timestamp.to_owned(), value: value.to_owned(), sample })
 }
 
@@ -99,7 +85,7 @@ mod tests {
     use super::*;
 
     fn samples(text: &str) -> Vec<(i64, f64)> {
-        let rows = Rows::new(text.as_bytes()).map(|row| row.unwrap().sample);
+        let rows = CsvRows::new(text.as_bytes()).map(|row| row.unwrap().sample);
         rows.map(|sample| (sample.timestamp_ms, sample.value)).collect()
     }
 
@@ -118,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_sample_is_named() {
-        let error = Rows::new("t,v\n1,2\nabc,1\n".as_bytes()).find_map(Result::err).unwrap();
+        let error = CsvRows::new("t,v\n1,2\nabc,1\n".as_bytes()).find_map(Result::err).unwrap();
         assert_eq!(error.to_string(), "line 3 is not timestamp,value: \"abc,1\"");
     }
 }

@@ -1,0 +1,33 @@
+//! Where a past series comes from: a file, or a Prometheus that is asked for a range.
+
+mod csv;
+#[cfg(feature = "archive")]
+mod parquet;
+mod prometheus;
+
+use crate::batch::Sample;
+
+pub use self::csv::{CsvError, CsvRows};
+#[cfg(feature = "archive")]
+pub use self::parquet::{ParquetError, ParquetRows};
+pub use self::prometheus::{Range, RangeError, RangeQuery, Stretch, Window};
+
+/// A timestamp at least as large is in milliseconds: as seconds it would lie beyond the year 5000.
+const MILLISECONDS_FROM: f64 = 1e11;
+
+/// A row as it stands in its source, with its sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The timestamp as it is written.
+    pub timestamp: String,
+    /// The value as it is written.
+    pub value: String,
+    /// What they mean. An empty value is not a number.
+    pub sample: Sample,
+}
+
+/// A timestamp in seconds or milliseconds as milliseconds.
+pub(super) fn milliseconds(time: f64) -> i64 {
+    let milliseconds = if time.abs() >= MILLISECONDS_FROM { time } else { time * 1e3 };
+    milliseconds.round() as i64
+}

@@ -1,0 +1,294 @@
+//! `sidelong backtest`: what would have been said of a past series?
+
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
+use tokio::runtime::Runtime;
+
+use self::table::{Columns, Table};
+use super::source::{Access, RowIter, SourceArgs, Take, is_broken_pipe, runtime, wrong};
+use crate::backtest::report::{Labels, Page, Point, Record};
+use crate::backtest::{Corridor, ScoreWriter, Series};
+use crate::config::sections::{Downstream as DownstreamSection, HttpUrl};
+use crate::config::yaml;
+use crate::detect::{Method, Part, Parts};
+use crate::forward::Downstream;
+use crate::model::Model;
+use crate::rules::RawRule;
+use crate::rules::config::RawKind;
+
+/// Score past series as a running Sidelong would have scored them.
+///
+/// Each row is scored by what came before it, on the production path. A row that teaches nothing, because it is
+/// older than the one before, repeats its time or holds no number, is given the score before it.
+///
+/// A query that returns several series has each scored by itself; in CSV a column series then stands before the
+/// others.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct BacktestArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// What is written. The default is csv, and nothing but a summary with --remote-write.
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// The file to write; the standard output by default.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Write the column series even if the first series comes alone.
+    #[arg(long)]
+    series_column: bool,
+    /// Windows in which something was wrong, to be shaded on the page: CSV of start,end or start,end,kind; JSON
+    /// of windows by file name; or the labels of sidelong synth write, by the name of the series.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
+    /// A rule in YAML to judge by, or a file that holds one; spelled as in rules of the configuration. What it
+    /// selects and sends does not count.
+    #[arg(long, value_name = "FILE|YAML")]
+    rule: Option<String>,
+    /// Which detector judges.
+    #[arg(long, value_name = "NAME", default_value = "hybrid", value_parser = PossibleValuesParser::new(Method::ALL.map(Method::name)))]
+    detector: String,
+    /// Judge the rate per second of a counter in place of the value, whatever the series is called.
+    #[arg(long)]
+    counter: bool,
+    /// Write the scores and the band into this receiver, by remote write 1.0. A Prometheus takes what is older than
+    /// an hour only within its storage.tsdb.out_of_order_time_window.
+    #[arg(long, value_name = "URL")]
+    remote_write: Option<HttpUrl>,
+    /// Write the values as well as the scores.
+    #[arg(long, requires = "remote_write")]
+    with_values: bool,
+    /// As --http-config, towards the receiver of --remote-write.
+    #[arg(long, value_name = "FILE", requires = "remote_write")]
+    remote_write_config: Option<PathBuf>,
+    /// Leave a part of the hybrid detector out, to see what it is worth. May be given more than once.
+    #[arg(long, value_name = "PART", hide = true, value_parser = PossibleValuesParser::new(Part::ALL.map(Part::name)))]
+    without: Vec<String>,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A table with columns timestamp, value, anomaly_score, yhat, yhat_lower and yhat_upper.
+    Csv,
+    /// A table with columns timestamp and anomaly_score, the score squeezed into 0 to 1: 0.5 is an anomaly.
+    Scorer,
+    /// A page with value, band, score and labelled windows, which needs nothing but a browser.
+    Html,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sidelong backtest load.csv > scored.csv
+  sidelong backtest load.csv --labels incidents.csv --format html --out load.html
+  sidelong backtest requests.csv --series http_requests_total --detector seasonal
+  sidelong backtest archive.parquet --rule rule.yml --format scorer | sort -t, -k2 -g | tail
+  sidelong backtest http://prometheus:9090 --query node_load1 --from -7d --step 60s --format html --out load.html
+  sidelong backtest http://prometheus:9090 --query node_load1 --remote-write http://prometheus:9090/api/v1/write";
+
+/// Runs `sidelong backtest`.
+///
+/// # Errors
+///
+/// A series that cannot be had, a rule that cannot be, or a place that takes no scores.
+pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
+    let mut replay = Replay::new(args)?;
+    let replayed = args.source.replay(&mut replay).and_then(|()| replay.finish(args));
+    match replayed {
+        // Whoever reads the standard output may have had enough, as `head` has.
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        replayed => replayed,
+    }
+}
+
+/// Leads each series through a corridor of its own, and hands what is said to whoever wants it.
+struct Replay {
+    judge: Judge,
+    tracks: BTreeMap<Series, Track>,
+    table: Option<Table<Box<dyn Write>>>,
+    /// Whether records are kept for a page.
+    records: bool,
+    receiver: Option<Receiver>,
+    samples: u64,
+}
+
+/// Who judges, and by what.
+struct Judge {
+    method: Method,
+    without: Parts,
+    rule: RawRule,
+}
+
+/// One series on its way.
+struct Track {
+    corridor: Corridor,
+    record: Record,
+}
+
+/// Where scores are written to.
+struct Receiver {
+    runtime: Runtime,
+    writer: ScoreWriter,
+}
+
+// === impl Replay ===
+
+impl Replay {
+    fn new(args: &BacktestArgs) -> anyhow::Result<Self> {
+        let receiver = args.remote_write.as_ref().map(|url| Receiver::new(url, args)).transpose()?;
+        let format = args.format.or(receiver.is_none().then_some(Format::Csv));
+        let columns = match format {
+            Some(Format::Csv) => Some(Columns::All),
+            Some(Format::Scorer) => Some(Columns::Squeezed),
+            Some(Format::Html) | None => None,
+        };
+        ensure!(
+            format.is_some() || args.out.is_none(),
+            "--out needs a --format where scores go to --remote-write"
+        );
+        let records = format == Some(Format::Html);
+        ensure!(records || args.labels.is_none(), "--labels are for a page: give --format html");
+        let mut table =
+            columns.map(|columns| Ok::<_, anyhow::Error>(Table::new(output(args)?, columns))).transpose()?;
+        if let (Some(table), true) = (&mut table, args.series_column) {
+            table.name_series();
+        }
+        Ok(Self { judge: Judge::new(args)?, tracks: BTreeMap::new(), table, records, receiver, samples: 0 })
+    }
+
+    fn finish(self, args: &BacktestArgs) -> anyhow::Result<()> {
+        if let Some(table) = self.table {
+            table.finish()?;
+        }
+        if let Some(Receiver { runtime, mut writer }) = self.receiver {
+            runtime.block_on(writer.send())?;
+            let (written, series) = (writer.written(), self.tracks.len());
+            eprintln!("{written} samples written, of {} samples of {series} series", self.samples);
+        }
+        if self.records {
+            let records = self.tracks.into_values().map(|track| track.record).collect();
+            write_page(args, self.judge.describe(), records)?;
+        }
+        Ok(())
+    }
+}
+
+impl Take for Replay {
+    fn expect_several(&mut self) {
+        if let Some(table) = &mut self.table {
+            table.name_series();
+        }
+    }
+
+    fn take(&mut self, series: &Series, rows: RowIter<'_>) -> anyhow::Result<()> {
+        if !self.tracks.contains_key(series) {
+            self.tracks.insert(series.clone(), self.judge.track(series)?);
+        }
+        let Some(track) = self.tracks.get_mut(series) else { return Ok(()) };
+        if let Some(table) = &mut self.table {
+            table.begin(series)?;
+        }
+        let written = self.receiver.as_ref().map(|receiver| receiver.writer.series(series)).transpose()?;
+        for row in rows {
+            let row = row?;
+            let heard = track.corridor.hear(row.sample);
+            self.samples += 1;
+            if let Some(table) = &mut self.table {
+                table.row(&row, &heard.unwrap_or(track.corridor.last()))?;
+            }
+            let Some(said) = heard else { continue };
+            if self.records && said.judged.is_finite() {
+                track.record.points.push(Point { at_ms: row.sample.timestamp_ms, said });
+            }
+            if let (Some(Receiver { runtime, writer }), Some(written)) = (&mut self.receiver, &written)
+                && writer.push(written, row.sample, &said)
+            {
+                runtime.block_on(writer.send())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where the table or the page goes.
+fn output(args: &BacktestArgs) -> anyhow::Result<Box<dyn Write>> {
+    let out: Box<dyn Write> = match &args.out {
+        None => Box::new(io::stdout().lock()),
+        Some(path) => {
+            Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
+        }
+    };
+    Ok(Box::new(BufWriter::with_capacity(1 << 16, out)))
+}
+
+fn write_page(args: &BacktestArgs, judge: String, mut records: Vec<Record>) -> anyhow::Result<()> {
+    if let Some(path) = &args.labels {
+        let labels = Labels::load(path).with_context(|| format!("cannot use {}", path.display()))?;
+        for record in &mut records {
+            record.windows = labels.windows(args.source.input(), &record.series.to_string())?;
+        }
+    }
+    let mut out = output(args)?;
+    Page { title: args.source.title(), judge, records }.write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+// === impl Judge ===
+
+impl Judge {
+    fn new(args: &BacktestArgs) -> anyhow::Result<Self> {
+        let rule = args.rule.as_deref().map_or_else(|| Ok(RawRule::default()), read_rule)?;
+        let kind = if args.counter { RawKind::Counter } else { rule.kind };
+        Ok(Self {
+            method: Method::named(&args.detector).unwrap_or_default(),
+            without: args.without.iter().filter_map(|name| Part::named(name)).collect(),
+            rule: RawRule { kind, ..rule },
+        })
+    }
+
+    fn track(&self, series: &Series) -> anyhow::Result<Track> {
+        let model = Model::hybrid(self.method, self.without);
+        let corridor = Corridor::new(model, self.rule.clone(), series)?;
+        Ok(Track { corridor, record: Record { series: series.clone(), ..Record::default() } })
+    }
+
+    fn describe(&self) -> String {
+        let rule =
+            if self.rule.name.is_empty() { String::new() } else { format!(", rule {}", self.rule.name) };
+        let version = env!("CARGO_PKG_VERSION");
+        format!("Scored by Sidelong {version}, detector {}{rule}.", self.method.name())
+    }
+}
+
+/// The rule in the file called `text`, or else in `text` itself.
+fn read_rule(text: &str) -> anyhow::Result<RawRule> {
+    let path = Path::new(text);
+    if path.is_file() {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        return yaml::from_str(&text).map_err(|problems| wrong(path, &problems));
+    }
+    ensure!(text.contains(':'), "--rule {text} is neither a file nor a rule in YAML");
+    yaml::from_str(text).map_err(|problems| wrong(Path::new("--rule"), &problems))
+}
+
+// === impl Receiver ===
+
+impl Receiver {
+    fn new(url: &HttpUrl, args: &BacktestArgs) -> anyhow::Result<Self> {
+        let access = Access::load(args.remote_write_config.as_deref(), &[])?;
+        let downstream = Downstream::new(&DownstreamSection::at(url.clone()), access.client()?);
+        let writer = ScoreWriter::new(downstream, access.headers()?, args.with_values)?;
+        Ok(Self { runtime: runtime()?, writer })
+    }
+}
