@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use sidelong::detect::{Demands, Hybrid, State};
+use sidelong::detect::{Demands, State};
 use sidelong::model::Model;
 
 /// Series, samples that warm them up, and rounds that are measured.
@@ -14,7 +14,7 @@ const CASES: [(usize, u32, u32); 3] = [(100, 3_000, 3_000), (1_000, 3_000, 300),
 const STEP_MS: i64 = 15_000;
 
 fn main() {
-    println!("state of a series: {} bytes", Hybrid::STATE_BYTES);
+    println!("state of a series: {} bytes", State::BYTES);
     for (series, warm_up, rounds) in CASES {
         let each = measure(series, warm_up, rounds);
         println!("{series:>9} series: {each:.0} ns a sample, judged and learned from");
@@ -22,8 +22,7 @@ fn main() {
 }
 
 fn measure(series: usize, warm_up: u32, rounds: u32) -> f64 {
-    let (detector, demands) =
-        (Model::hybrid(Default::default(), Default::default()).detector, Demands::default());
+    let (detector, demands) = (Model::builtin().detector, Demands::default());
     let mut states = vec![State::default(); series];
     let mut values = vec![(0.0, 0.0); series];
     let (mut seed, mut at_ms, mut spent) = (1_u64, 1_700_000_000_000_i64, 0.0);

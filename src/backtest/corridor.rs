@@ -196,12 +196,7 @@ mod tests {
 
     #[test]
     fn a_jump_is_found_and_nothing_is_said_of_what_teaches_nothing() {
-        let mut corridor = Corridor::new(
-            Model::hybrid(Default::default(), Default::default()),
-            RawRule::default(),
-            &Series::default(),
-        )
-        .unwrap();
+        let mut corridor = Corridor::new(Model::builtin(), RawRule::default(), &Series::default()).unwrap();
         let at = |i: i64, value| Sample { timestamp_ms: 1_700_000_000_000 + i * 60_000, value };
         for i in 0..200 {
             assert!(corridor.hear(at(i, 10.0 + (i * 7919 % 13) as f64)).unwrap().score < 1.0);

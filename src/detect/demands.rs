@@ -1,5 +1,7 @@
 //! What a rule demands before a deviation counts, in vmanomaly's vocabulary.
 
+use super::Method;
+
 /// The side on which a deviation counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
@@ -15,6 +17,8 @@ pub enum Direction {
 /// A rule's demands on a judgement. Pairs are `[below, above]` the expected value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Demands {
+    /// Which detector judges.
+    pub method: Method,
     /// Values outside score at least [`super::OUTSIDE_DATA_RANGE`], even during warm-up.
     pub data_range: Option<[f64; 2]>,
     /// The side that counts.
@@ -29,13 +33,14 @@ pub struct Demands {
     pub clip_predictions: bool,
     /// Samples that a series must have shown before it scores.
     pub min_samples: u32,
-    /// Standard deviations at which the score is 1, in place of the detector's own.
+    /// Standard deviations at which the score is 1, in place of the detector's own measure.
     pub threshold: Option<f64>,
 }
 
 impl Default for Demands {
     fn default() -> Self {
         Self {
+            method: Method::Hybrid,
             data_range: None,
             direction: Direction::Both,
             min_dev: [0.0; 2],

@@ -6,11 +6,9 @@
 
 mod demands;
 mod hybrid;
-mod seasonal;
 
 pub use demands::{Demands, Direction};
 pub use hybrid::{Hybrid, Method, Part, Parts, forest};
-pub use seasonal::Seasonal;
 
 /// Score of a value outside the range that the rule allows (vmanomaly's convention).
 pub const OUTSIDE_DATA_RANGE: f64 = 1.01;
@@ -20,8 +18,6 @@ pub const MAX_SCORE: f64 = 1e6;
 /// Everything about scoring that is shared by all series.
 #[derive(Clone, Debug)]
 pub enum Detector {
-    /// A robust z-score around a level or a day profile, whichever forecasts the series better.
-    Seasonal(Seasonal),
     /// A forecast baseline, then energy, calibration and onset on what it leaves over; or one of these alone.
     Hybrid(Box<Hybrid>),
     /// Breaks on purpose: proves that data passes whatever a detector does.
@@ -39,19 +35,10 @@ pub enum Broken {
     Hangs,
 }
 
-/// What one series has learned, of one detector.
+/// What one series has learned. It lies apart, since it is large and a series that has shown one sample has
+/// learned nothing yet.
 #[derive(Clone, Debug, Default)]
-pub struct State(Learned);
-
-#[derive(Clone, Debug, Default)]
-enum Learned {
-    /// Nothing: a series that was never seen.
-    #[default]
-    Nothing,
-    Seasonal(seasonal::State),
-    /// Ten times as much as the seasonal detector learns, so it lies apart.
-    Hybrid(Box<hybrid::State>),
-}
+pub struct State(Option<Box<hybrid::State>>);
 
 /// What a detector says of one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,9 +47,9 @@ pub struct Judgement {
     pub score: f64,
     /// The forecast for this sample, made before it was seen.
     pub expected: f64,
-    /// Below this a value scores more than 1 (`-inf` where only rises count).
+    /// The lower edge of the band that holds ordinary values (`-inf` where only rises count).
     pub lower: f64,
-    /// Above this a value scores more than 1 (`+inf` where only falls count).
+    /// Its upper edge (`+inf` where only falls count).
     pub upper: f64,
 }
 
@@ -80,56 +67,36 @@ impl Detector {
         value: f64,
         demands: &Demands,
     ) -> Option<Judgement> {
-        match (self, &state.0) {
-            (Self::Seasonal(seasonal), Learned::Seasonal(state)) => {
-                seasonal.judge(state, timestamp_ms, value, demands)
-            }
-            (Self::Hybrid(hybrid), Learned::Hybrid(state)) => {
-                hybrid.judge(state, timestamp_ms, value, demands)
-            }
-            (Self::Broken(how), _) => how.break_now(),
-            // Never seen, or learned by another detector.
-            (Self::Seasonal(seasonal), _) => {
-                seasonal.judge(&Default::default(), timestamp_ms, value, demands)
-            }
-            (Self::Hybrid(hybrid), _) => hybrid.judge(&Default::default(), timestamp_ms, value, demands),
+        match self {
+            Self::Hybrid(hybrid) => hybrid.judge(state.0.as_deref()?, timestamp_ms, value, demands),
+            Self::Broken(how) => how.break_now(),
         }
     }
 
     /// Lets `value` (finite) at `timestamp_ms` teach `state`. Timestamps come in rising order.
     #[inline]
     pub fn learn(&self, state: &mut State, timestamp_ms: i64, value: f64) {
-        match (self, &mut state.0) {
-            (Self::Seasonal(seasonal), Learned::Seasonal(state)) => {
-                seasonal.learn(state, timestamp_ms, value)
-            }
-            (Self::Hybrid(hybrid), Learned::Hybrid(state)) => hybrid.learn(state, timestamp_ms, value),
-            (Self::Broken(_), _) => {}
-            (Self::Seasonal(seasonal), other) => {
-                let mut mine = seasonal::State::default();
-                seasonal.learn(&mut mine, timestamp_ms, value);
-                *other = Learned::Seasonal(mine);
-            }
-            (Self::Hybrid(hybrid), other) => {
-                let mut mine = Box::<hybrid::State>::default();
-                hybrid.learn(&mut mine, timestamp_ms, value);
-                *other = Learned::Hybrid(mine);
-            }
+        match self {
+            Self::Hybrid(hybrid) => hybrid.learn(state.0.get_or_insert_default(), timestamp_ms, value),
+            Self::Broken(_) => {}
         }
     }
 }
 
+// === impl State ===
+
 impl State {
+    /// Bytes of what a series has learned, beside the pointer to it.
+    pub const BYTES: usize = size_of::<hybrid::State>();
+
     /// How many samples have taught this state.
     #[inline]
     pub fn samples_seen(&self) -> u32 {
-        match &self.0 {
-            Learned::Nothing => 0,
-            Learned::Seasonal(state) => state.samples_seen(),
-            Learned::Hybrid(state) => state.samples_seen(),
-        }
+        self.0.as_ref().map_or(0, |state| state.samples_seen())
     }
 }
+
+// === impl Broken ===
 
 impl Broken {
     fn break_now(self) -> ! {

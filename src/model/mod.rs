@@ -2,7 +2,7 @@
 
 mod slot;
 
-use crate::detect::{Detector, Hybrid, Method, Parts, Seasonal};
+use crate::detect::{Detector, Hybrid, Parts};
 
 pub use slot::{ModelHandle, ModelSlot};
 
@@ -20,20 +20,17 @@ pub struct Model {
 impl Model {
     /// The model that is built into the binary.
     pub fn builtin() -> Self {
-        let seasonal = Seasonal::default();
-        Self {
-            version: "builtin-1".into(),
-            sha256: sha256_hex(format!("{seasonal:?}").as_bytes()),
-            detector: Detector::Seasonal(seasonal),
-        }
+        Self::of(Hybrid::default())
     }
 
-    /// The hybrid with `method` to speak, and parts left out. `sidelong backtest` plays it; the sidecar will have it
-    /// once what it costs there is known.
-    pub fn hybrid(method: Method, without: Parts) -> Self {
-        let hybrid = Hybrid { method, without, ..Hybrid::default() };
+    /// The built-in model with parts left out, to see what they are worth.
+    pub fn without(parts: Parts) -> Self {
+        Self::of(Hybrid { without: parts, ..Hybrid::default() })
+    }
+
+    fn of(hybrid: Hybrid) -> Self {
         Self {
-            version: "hybrid-1".into(),
+            version: "builtin-2".into(),
             sha256: sha256_hex(format!("{hybrid:?}").as_bytes()),
             detector: Detector::Hybrid(Box::new(hybrid)),
         }

@@ -61,7 +61,7 @@ mod tests {
         let handle = slot.handle();
         let loaded = handle.current();
         slot.swap(Model { version: "next".into(), ..Model::builtin() });
-        assert_eq!(loaded.version, "builtin-1");
+        assert_eq!(loaded.version, "builtin-2");
         assert_eq!(handle.current().version, "next");
     }
 

@@ -168,6 +168,7 @@ impl Plan {
 fn demands(rule: &Rule) -> Demands {
     let sides = |sides: rules::Sides| [sides.lower, sides.upper];
     Demands {
+        method: rule.detector,
         data_range: rule.data_range.map(|range| [range.lower, range.upper]),
         direction: match rule.detection_direction {
             rules::Direction::Both => Direction::Both,

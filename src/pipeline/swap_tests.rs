@@ -8,7 +8,7 @@ use std::thread;
 
 use super::{Limits, Pipeline, Settings, Tally, Visit, Wiring};
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan, is_stale_marker};
-use crate::detect::{Detector, Seasonal};
+use crate::detect::{Detector, Hybrid};
 use crate::inject::{Emit, Names, ScoreSample, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::rules::{OutputNames, RawRule, RuleSet};
@@ -33,8 +33,9 @@ const RULES: [(&str, &str); 2] = [
 ];
 
 fn model(threshold: f64) -> Model {
-    let seasonal = Seasonal { threshold, ..Seasonal::default() };
-    Model { version: threshold.to_string(), detector: Detector::Seasonal(seasonal), ..Model::builtin() }
+    let hybrid = Hybrid { z_threshold: threshold, ..Hybrid::default() };
+    let detector = Detector::Hybrid(Box::new(hybrid));
+    Model { version: threshold.to_string(), detector, ..Model::builtin() }
 }
 
 fn settings(rules: &str, names: &Names) -> Settings {
@@ -201,7 +202,7 @@ fn send_while(house: &House, replace: impl Fn(usize) + Sync, houses: &[House; 2]
 
 #[test]
 fn f28_every_batch_is_scored_by_one_model_while_models_are_swapped_without_a_pause() {
-    let by_model = "[{match: '{__name__!=\"\"}'}]";
+    let by_model = "[{match: '{__name__!=\"\"}', detector: zscore}]";
     let houses = [House::new(by_model), House::new(by_model)];
     houses[1].swap(1);
     let house = House::new(by_model);
@@ -210,7 +211,7 @@ fn f28_every_batch_is_scored_by_one_model_while_models_are_swapped_without_a_pau
 
 #[test]
 fn f28_a_model_swapped_between_two_series_of_a_batch_is_for_the_next_batch() {
-    let by_model = "[{match: '{__name__!=\"\"}'}]";
+    let by_model = "[{match: '{__name__!=\"\"}', detector: zscore}]";
     let houses = [House::new(by_model), House::new(by_model)];
     houses[1].swap(1);
     let [mut first, mut second] = [0, 1].map(|which| Sender::new(&houses[which], "", 1).warmed());

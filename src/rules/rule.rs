@@ -1,6 +1,7 @@
 //! A checked rule: which series, and how they are judged.
 
 use super::Selector;
+use crate::detect::Method;
 
 /// How the series of one rule are scored. Made by [`super::RawRule::check`] and right by construction.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub struct Rule {
     pub priority: i32,
     /// Gauge or counter.
     pub kind: Kind,
+    /// Which detector judges.
+    pub detector: Method,
     /// Values outside score 1.01, whatever the detector says. Nothing by default.
     pub data_range: Option<Bounds>,
     /// Which side of the expected value counts.

@@ -145,11 +145,11 @@ impl Table {
         self.interner.bytes()
     }
 
-    /// Bytes that a series takes: its slot and, at the load the index has on average, two entries of the
-    /// index. Its labels come on top.
+    /// Bytes that a series takes: its slot, what it has learned and, at the load the index has on average, two
+    /// entries of the index. Its labels come on top.
     pub fn bytes_per_series(&self) -> usize {
         let entry = size_of::<(Key, u32)>() + 1;
-        size_of::<Option<Series>>() + 2 * entry * 4 / 3
+        size_of::<Option<Series>>() + detect::State::BYTES + 2 * entry * 4 / 3
     }
 
     /// Where the pairs of labels come from.

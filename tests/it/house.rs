@@ -235,7 +235,7 @@ fn rooms_are_found_in_whatever_way_they_are_named() {
     check("batch.rs", "use crate::admin::Health;", &["admin"]);
     check("series/slot.rs", "use crate::{batch, simulate::demo};", &["batch", "simulate"]);
     check("detect/mod.rs", "    let signer = super::aws::Signer::new();", &["aws"]);
-    check("detect/mod.rs", "use seasonal::Seasonal;", &[]);
+    check("detect/mod.rs", "use hybrid::Hybrid;", &[]);
     check("pipeline/admit.rs", "use super::settings::Settings;", &[]);
     check(
         "pipeline/admit.rs",

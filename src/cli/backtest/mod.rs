@@ -55,9 +55,9 @@ pub struct BacktestArgs {
     /// selects and sends does not count.
     #[arg(long, value_name = "FILE|YAML")]
     rule: Option<String>,
-    /// Which detector judges.
-    #[arg(long, value_name = "NAME", default_value = "hybrid", value_parser = PossibleValuesParser::new(Method::ALL.map(Method::name)))]
-    detector: String,
+    /// Which detector judges, whatever the rule says; hybrid by default.
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::ALL.map(Method::name)))]
+    detector: Option<String>,
     /// Judge the rate per second of a counter in place of the value, whatever the series is called.
     #[arg(long)]
     counter: bool,
@@ -124,7 +124,6 @@ struct Replay {
 
 /// Who judges, and by what.
 struct Judge {
-    method: Method,
     without: Parts,
     rule: RawRule,
 }
@@ -249,16 +248,15 @@ impl Judge {
     fn new(args: &BacktestArgs) -> anyhow::Result<Self> {
         let rule = args.rule.as_deref().map_or_else(|| Ok(RawRule::default()), read_rule)?;
         let kind = if args.counter { RawKind::Counter } else { rule.kind };
+        let detector = args.detector.as_deref().and_then(Method::named).unwrap_or(rule.detector);
         Ok(Self {
-            method: Method::named(&args.detector).unwrap_or_default(),
             without: args.without.iter().filter_map(|name| Part::named(name)).collect(),
-            rule: RawRule { kind, ..rule },
+            rule: RawRule { kind, detector, ..rule },
         })
     }
 
     fn track(&self, series: &Series) -> anyhow::Result<Track> {
-        let model = Model::hybrid(self.method, self.without);
-        let corridor = Corridor::new(model, self.rule.clone(), series)?;
+        let corridor = Corridor::new(Model::without(self.without), self.rule.clone(), series)?;
         Ok(Track { corridor, record: Record { series: series.clone(), ..Record::default() } })
     }
 
@@ -266,7 +264,7 @@ impl Judge {
         let rule =
             if self.rule.name.is_empty() { String::new() } else { format!(", rule {}", self.rule.name) };
         let version = env!("CARGO_PKG_VERSION");
-        format!("Scored by Sidelong {version}, detector {}{rule}.", self.method.name())
+        format!("Scored by Sidelong {version}, detector {}{rule}.", self.rule.detector.name())
     }
 }
 

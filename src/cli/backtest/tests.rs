@@ -107,8 +107,7 @@ fn a_second_series_without_a_column_for_it_is_an_error_and_with_one_a_row() {
 }
 
 fn corridor_of(series: &str) -> Corridor {
-    let model = Model::hybrid(Method::default(), Parts::default());
-    Corridor::new(model, RawRule::default(), &series.parse().unwrap()).unwrap()
+    Corridor::new(Model::builtin(), RawRule::default(), &series.parse().unwrap()).unwrap()
 }
 
 #[test]

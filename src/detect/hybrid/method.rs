@@ -1,12 +1,16 @@
 //! The family: the hybrid, and single parts of it as detectors of their own.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::math::squared_z;
 use super::{Error, Hybrid, Look, State};
 
-/// Which part of the detector speaks. All of them learn alike, so that one can take over from another.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Which detector judges. All of them learn alike, so that one can take over from another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Method {
-    /// All parts together.
+    /// A forecast, how rare its errors are in the past of the series, and an isolation forest over them.
     #[default]
     Hybrid,
     /// The distance to the mean in standard deviations.

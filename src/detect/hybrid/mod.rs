@@ -75,7 +75,6 @@ const LONGEST_PATH: f32 = 10.0;
 ///
 /// | name | default | purpose | range |
 /// |---|---|---|---|
-/// | `method` | `Hybrid` | which part speaks | |
 /// | `state_unit` | 2.0 | orders of magnitude of rarity at which the state alone scores 1, at a sample a minute | above 0 |
 /// | `unit_a_decade` | 0.143 | what is added to it where samples are ten times as many | from 0 |
 /// | `onset_from` | 2.0 | orders of magnitude from which the onset counts | from 0 |
@@ -87,8 +86,6 @@ const LONGEST_PATH: f32 = 10.0;
 /// | `without` | nothing | parts that are left out, for comparison | |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hybrid {
-    /// Which part speaks.
-    pub method: Method,
     /// Orders of magnitude of rarity at which the state alone scores 1, at a sample a minute.
     pub state_unit: f64,
     /// What is added to it where samples are ten times as many, so that alerts are about as rare in time.
@@ -155,7 +152,6 @@ struct Error {
 impl Default for Hybrid {
     fn default() -> Self {
         Self {
-            method: Method::Hybrid,
             state_unit: 2.0,
             onset_from: 2.0,
             onset_unit: 1.525,
@@ -170,9 +166,6 @@ impl Default for Hybrid {
 }
 
 impl Hybrid {
-    /// Bytes of what one series has learned.
-    pub const STATE_BYTES: usize = size_of::<State>();
-
     #[inline]
     pub(super) fn judge(
         &self,
@@ -191,7 +184,7 @@ impl Hybrid {
         let [lower, upper] = demands.band(expected, width);
         let mut score = 0.0;
         if state.samples >= demands.min_samples.max(WARM_UP) {
-            score = match (self.method, demands.threshold) {
+            score = match (demands.method, demands.threshold) {
                 (Method::Hybrid, None) => self.score(state, &look, value, demands),
                 (method, threshold) => {
                     let error = method.error(self, state, &look, value);
@@ -407,7 +400,7 @@ impl Hybrid {
     /// How rare the short-term, the seasonal and the hourly error and the energy of a value are: what the
     /// forest sees.
     pub fn rarities(&self, state: &super::State, at_ms: i64, value: f64) -> [f32; forest::INPUTS] {
-        let super::Learned::Hybrid(state) = &state.0 else { return [0.0; forest::INPUTS] };
+        let Some(state) = &state.0 else { return [0.0; forest::INPUTS] };
         let look = self.look(state, at_ms, math::clip(value, LARGEST_VALUE));
         let Errors { short, season, long, .. } = look.errors;
         let energy = self.energy(state, &[short, season, long], &look.pace);

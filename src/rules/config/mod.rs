@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub use self::values::{Deviation, OneOrMany, Range, RawEmit};
 use super::rule::{Bounds, Direction, Emit, Kind, Output, Outputs, Rule, Sides};
 use super::{Selector, SelectorError};
+use crate::detect::Method;
 
 /// One entry of `rules`: which series are scored, and how. The first rule that matches a series
 /// decides; a series without a rule is passed through unscored.
@@ -30,6 +31,12 @@ pub struct RawRule {
     /// gauges.
     #[serde(skip_serializing_if = "is_default")]
     pub kind: RawKind,
+    /// Which detector judges: `hybrid` (a forecast, how rare its errors are in the past of the series,
+    /// and an isolation forest over them), or a simpler one: `zscore` (the distance to the mean), `mad`
+    /// (to the median), `seasonal` (the error of the day's and the week's profile), `arima` (of the
+    /// autoregression) or `isolation_forest`.
+    #[serde(skip_serializing_if = "is_default")]
+    pub detector: Method,
     /// `[lower, upper]`: the values that are possible at all, such as `[0, 100]` for percentages or
     /// `[0, inf]`. A value outside scores 1.01 at least. Default: no range.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,8 +63,8 @@ pub struct RawRule {
     /// Default: 16.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_n_samples_seen: Option<u32>,
-    /// How many robust standard deviations from the expected value score 1. Default: what the
-    /// detector has learned to be rare on each series.
+    /// How many standard deviations from the expected value score 1. Default: for `hybrid` what it has
+    /// learned to be rare on each series, for the others 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub z_threshold: Option<f64>,
     /// When a score is sent: `always`, or `above(0.5)` to send it only from the first score of at
@@ -191,6 +198,7 @@ impl RawRule {
             selectors,
             priority: self.priority,
             kind: self.kind.into(),
+            detector: self.detector,
             data_range: self.data_range.and_then(|range| keep(bounds(range), &mut errors)),
             detection_direction: self.detection_direction.into(),
             min_dev_from_expected: not_negative(
