@@ -93,6 +93,7 @@ async fn f8_a_fifth_of_all_packets_lost_slows_and_breaks_nothing() {
 
 /// Senders that each have one request to deliver.
 const SENDERS: usize = 100;
+const SERIES: usize = 200;
 
 /// The same series each round, so that what is kept of them does not grow; the bytes are new, so that each request
 /// can be told from all others.
@@ -104,7 +105,7 @@ fn round_of_bodies(round: i64) -> Vec<Bytes> {
             let value = (n as i64 * 7919 + round * 104_729) as f64 / 3.0;
             series(&[("__name__", "level"), ("pod", &pod(n))], &[(at, value)])
         };
-        body_v1((0..200).map(one).collect())
+        body_v1((0..SERIES).map(one).collect())
     };
     (0..SENDERS).map(of_sender).collect()
 }
@@ -116,7 +117,8 @@ async fn flood(url: String, bodies: Vec<Bytes>) -> Vec<Bytes> {
         let url = url.clone();
         pushes.spawn(async move {
             let status = http::post(&url, HEADERS_V1, body.clone()).await.unwrap().status;
-            assert!(matches!(status, 204 | 502 | 504), "{status}");
+            // At the end more may be late than requests may be in flight.
+            assert!(matches!(status, 204 | 502 | 503 | 504), "{status}");
             (status != 204).then_some(body)
         });
     }
@@ -143,6 +145,9 @@ async fn f8_a_thin_and_lossy_link_slows_samples_and_neither_loses_nor_doubles_no
     for round in 0..3 {
         assert!(attempt(round_of_bodies(round)).is_empty(), "the link is whole");
     }
+    // What all series have learned is there, and grows no more.
+    let scored = (3 * SENDERS * SERIES) as f64;
+    network.on_far_side(|| sidelong.metric_reaches("sidelong_samples_scored_total", "", scored));
     let before = peak_mib(&sidelong);
 
     network.throttle("64kbit");
