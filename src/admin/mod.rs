@@ -3,6 +3,7 @@
 //! It is a second port, bound to loopback by default, so that what it tells and does is reachable by
 //! choice only. What it shows of the other rooms comes through [`Status`]; it never waits for them.
 
+mod explain;
 mod exposition;
 mod health;
 pub mod metrics;
@@ -19,6 +20,7 @@ use http::{HeaderMap, Method, StatusCode};
 use prometheus_client::registry::Registry;
 use tracing::warn;
 
+pub use explain::ExplainSource;
 pub use exposition::count_series;
 pub use health::{Health, Readiness};
 pub use reload::{Reload, ReloadError, Reloads, reload_channel, reload_on_hangup};
@@ -50,6 +52,7 @@ impl Admin {
             .route("/-/ready", get(|State(admin): State<Arc<Self>>| async move { admin.health.ready() }))
             .route("/-/reload", axum::routing::any(reload_page))
             .nest("/api/v1/status", status::router())
+            .route("/api/v1/explain", get(explain::answer))
             .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
             .with_state(Arc::new(self))
     }

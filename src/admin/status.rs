@@ -8,7 +8,7 @@ use axum::response::Json;
 use axum::{Router, routing};
 use serde_json::{Value, json};
 
-use super::Admin;
+use super::{Admin, ExplainSource};
 
 /// What the other rooms tell of themselves. Each is called at every request, must not wait, and must show
 /// no secret.
@@ -22,6 +22,8 @@ pub struct Status {
     pub model: StatusSource,
     /// What scoring costs and what was shed.
     pub budget: StatusSource,
+    /// Why series were given their scores.
+    pub explain: ExplainSource,
 }
 
 /// A part of the status as JSON.

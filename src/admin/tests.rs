@@ -37,6 +37,10 @@ fn fixture(lifecycle: bool) -> Fixture {
         targets: Arc::new(|| json!([{ "name": "node" }])),
         model: Arc::new(|| json!({ "version": 1 })),
         budget: Arc::new(|| json!({ "shed": 0 })),
+        explain: Arc::new(|series, limit| match series {
+            "up" => Ok(json!([{ "limit": limit }])),
+            _ => Err("series: no selector".to_owned()),
+        }),
     };
     let (health, registry) = (Health::default(), Arc::new(registry));
     let admin = Admin {
@@ -146,6 +150,20 @@ async fn the_status_comes_in_prometheus_own_envelope() {
     let build = fixture.json("/api/v1/status/buildinfo").await;
     assert_eq!(build["data"]["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(fixture.get("/api/v1/status/flags").await.0, 404);
+}
+
+#[tokio::test]
+async fn an_explanation_is_asked_for_by_a_selector() {
+    let fixture = fixture(false);
+    let told = fixture.json("/api/v1/explain?series=up").await;
+    assert_eq!(told, json!({ "status": "success", "data": [{ "limit": 10 }] }));
+    assert_eq!(fixture.json("/api/v1/explain?series=up&limit=99999").await["data"][0]["limit"], 1_000);
+    for (path, word) in [("?series=%7B", "no selector"), ("", "series is missing")] {
+        let (status, text) = fixture.get(&format!("/api/v1/explain{path}")).await;
+        let error: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((status, &error["errorType"]), (400, &json!("bad_data")));
+        assert!(error["error"].as_str().unwrap().contains(word), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -42,12 +42,13 @@ impl Current {
 /// The sources of `/api/v1/status`.
 pub(super) fn of(house: &Arc<House>, current: &Arc<Current>) -> Status {
     let (config, targets) = (Arc::clone(current), Arc::clone(current));
-    let (model, budget) = (Arc::clone(house), Arc::clone(house));
+    let (model, budget, explained) = (Arc::clone(house), Arc::clone(house), Arc::clone(house));
     Status {
         config: Arc::new(move || config.get().to_yaml().unwrap_or_else(|error| format!("# {error}"))),
         targets: Arc::new(move || targets_of(&targets.get())),
         model: Arc::new(move || model_of(&model)),
         budget: Arc::new(move || json!(budget.pipeline.budget())),
+        explain: Arc::new(move |series, limit| explain(&explained, series, limit)),
     }
 }
 
@@ -72,6 +73,11 @@ fn targets_of(config: &Config) -> Value {
 fn model_of(house: &House) -> Value {
     let model = house.model.handle().current();
     json!({ "version": model.version, "sha256": model.sha256, "role": "champion" })
+}
+
+fn explain(house: &House, series: &str, limit: usize) -> Result<Value, String> {
+    let selector = series.parse().map_err(|error| format!("series: {error}"))?;
+    Ok(json!(house.pipeline.explain(&selector, limit)))
 }
 
 impl Collector for Backlog {

@@ -5,9 +5,13 @@
 //! one sample can be judged as often as it is asked for and teaches once.
 
 mod demands;
+mod explanation;
 mod hybrid;
 
 pub use demands::{Demands, Direction};
+pub use explanation::{
+    Calibrated, Explanation, Isolation, Rarity, Residual, Residuals, Season, SeasonHeeded, Voice, Window,
+};
 pub use hybrid::{Hybrid, Method, Part, Parts, forest};
 
 /// Score of a value outside the range that the rule allows (vmanomaly's convention).
@@ -69,6 +73,21 @@ impl Detector {
     ) -> Option<Judgement> {
         match self {
             Self::Hybrid(hybrid) => hybrid.judge(state.0.as_deref()?, timestamp_ms, value, demands),
+            Self::Broken(how) => how.break_now(),
+        }
+    }
+
+    /// Says why `value` at `timestamp_ms` is given the score that [`Self::judge`] gives it. `None` where that gives
+    /// none.
+    pub fn explain(
+        &self,
+        state: &State,
+        timestamp_ms: i64,
+        value: f64,
+        demands: &Demands,
+    ) -> Option<Explanation> {
+        match self {
+            Self::Hybrid(hybrid) => hybrid.explain(state.0.as_deref()?, timestamp_ms, value, demands),
             Self::Broken(how) => how.break_now(),
         }
     }

@@ -3,6 +3,7 @@
 mod admit;
 mod budget;
 mod clash;
+mod explain;
 mod leave;
 mod observe;
 mod settings;
@@ -23,6 +24,7 @@ use admit::Admission;
 use observe::Observer;
 
 pub use budget::{Budget, RuleBudget};
+pub use explain::Explained;
 pub use settings::{Limits, Settings};
 pub use tally::{Reason, Tally};
 

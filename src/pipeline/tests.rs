@@ -673,6 +673,31 @@ fn a_rule_may_ask_for_the_band_too() {
 }
 
 #[test]
+fn the_newest_sample_is_explained_as_it_was_judged() {
+    let mut house = House::new(EVERYTHING);
+    let total = || labels(&[("__name__", "requests_total"), ("job", "a")]);
+    let next = house.warm();
+    for step in 0..30 {
+        house.push(&[(total(), at(START + step * MINUTE, (600 * step) as f64))]);
+    }
+    for (sample, name, judged) in
+        [((up("a"), at(next, 500.0)), "up", 500.0), ((total(), at(next, 36_000.0)), "requests_total", 310.0)]
+    {
+        house.push(&[sample]);
+        let score = house.score();
+        let told = house.pipeline.explain(&format!("{{__name__=\"{name}\"}}").parse().unwrap(), 10);
+        let why = told[0].explanation.as_ref().expect("a forecast");
+        assert_eq!((told.len(), told[0].series["__name__"].as_str()), (1, name));
+        assert_eq!((why.score.to_bits(), why.value, why.timestamp_ms), (score.to_bits(), judged, next));
+    }
+    house.one(next + MINUTE, stale_marker());
+    let every = house.pipeline.explain(&"{job=\"a\"}".parse().unwrap(), 10);
+    assert_eq!(every.iter().map(|told| told.explanation.is_some()).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(house.pipeline.explain(&"{job=\"a\"}".parse().unwrap(), 1).len(), 1);
+    assert!(house.pipeline.explain(&"{job=\"b\"}".parse().unwrap(), 10).is_empty());
+}
+
+#[test]
 fn two_spellings_of_one_series_share_its_state() {
     let mut house = House::new(EVERYTHING);
     let next = house.warm();

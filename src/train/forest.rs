@@ -2,7 +2,7 @@
 
 use crate::batch::Sample;
 use crate::detect::forest::{Forest, INPUTS};
-use crate::detect::{Detector, Hybrid, State};
+use crate::detect::{Calibrated, Demands, Detector, Explanation, Hybrid, State};
 use crate::signals::Signal;
 use crate::simulate::synth::{Fleet, FleetOptions, MONDAY_MS, Plan};
 
@@ -55,7 +55,7 @@ impl Recipe {
     /// What the forest is grown from: how rare the errors of each sample are in its series' past.
     pub fn rows(&self) -> Vec<[f32; INPUTS]> {
         let hybrid = Hybrid { forest: Forest::default(), ..Hybrid::default() };
-        let detector = Detector::Hybrid(Box::new(hybrid.clone()));
+        let detector = Detector::Hybrid(Box::new(hybrid));
         let plan = Plan { quiet_ms: 86_400_000, every_ms: 43_200_000 };
         let options = FleetOptions { seed: self.seed, instances: self.instances, start_ms: MONDAY_MS, plan };
         let mut fleet = Fleet::new(options);
@@ -68,7 +68,7 @@ impl Recipe {
             fleet.advance_to(timestamp_ms);
             fleet.read(&mut values);
             for (walker, &value) in walkers.iter_mut().zip(&values) {
-                rows.extend(walker.step(&hybrid, &detector, Sample { timestamp_ms, value }, self.warm_up));
+                rows.extend(walker.step(&detector, Sample { timestamp_ms, value }, self.warm_up));
             }
         }
         rows
@@ -83,18 +83,15 @@ impl Walker {
     }
 
     /// How rare the errors of `sample` are, once `warm_up` samples have taught; then it teaches.
-    fn step(
-        &mut self,
-        hybrid: &Hybrid,
-        detector: &Detector,
-        sample: Sample,
-        warm_up: u32,
-    ) -> Option<[f32; INPUTS]> {
+    fn step(&mut self, detector: &Detector, sample: Sample, warm_up: u32) -> Option<[f32; INPUTS]> {
         let signal = self.signal.at(self.before.replace(sample), sample)?;
-        let row = (self.state.samples_seen() >= warm_up)
-            .then(|| hybrid.rarities(&self.state, sample.timestamp_ms, signal));
+        let explain = || detector.explain(&self.state, sample.timestamp_ms, signal, &Demands::default());
+        let is_warm = self.state.samples_seen() >= warm_up;
+        let row = if is_warm { explain() } else { None };
         detector.learn(&mut self.state, sample.timestamp_ms, signal);
-        row
+        row.map(|Explanation { rarities: Calibrated { short, season, hour, energy }, .. }| {
+            [short, season, hour, energy]
+        })
     }
 }
 

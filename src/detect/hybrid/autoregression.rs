@@ -7,6 +7,7 @@
 
 use super::clock::{Pace, first};
 use super::math::clip;
+use crate::detect::explanation::Window;
 
 /// How many values back the forecast looks.
 pub(super) const ORDER: usize = 4;
@@ -70,6 +71,12 @@ impl Autoregression {
             z += f64::from(weight) * *input;
         }
         Forecast { expected: self.mean + z * deviation, inputs, deviation }
+    }
+
+    /// What `forecast` looked back on.
+    pub(super) fn window(&self, forecast: &Forecast) -> Window {
+        let [a, b, c, d, _] = forecast.inputs;
+        Window { values: self.lags, z: [a, b, c, d] }
     }
 
     /// Whether its errors have been seen often enough to be compared with.

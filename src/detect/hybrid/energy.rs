@@ -60,6 +60,11 @@ impl Energy {
         }
     }
 
+    /// The energy by horizon and side.
+    pub(super) fn levels(&self) -> [[f32; 2]; 3] {
+        self.levels
+    }
+
     /// The energy of the shortest horizon, of each side.
     pub(super) fn newest(&self) -> [f32; 2] {
         self.levels[0]

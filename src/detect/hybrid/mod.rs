@@ -19,6 +19,7 @@ mod calibration;
 mod clock;
 mod distance;
 mod energy;
+mod explain;
 pub mod forest;
 mod habit;
 mod math;
@@ -131,8 +132,23 @@ struct Look {
     errors: Errors,
 }
 
+/// What the hybrid's score is made of.
+#[derive(Clone, Copy, Default)]
+struct Weighed {
+    /// The errors that count by the rule.
+    errors: Errors,
+    energy: Energy,
+    places: Places,
+    /// What begins; nothing where no number is rare.
+    onset: Option<Onset>,
+    onset_score: f64,
+    /// How rare what goes on is.
+    lasting: f32,
+    state_score: f64,
+}
+
 /// The errors of one value.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Errors {
     short: Error,
     season: Error,
@@ -178,16 +194,20 @@ impl Hybrid {
             return None;
         }
         let value = math::clip(value, LARGEST_VALUE);
-        let look = self.look(state, at_ms, value);
-        let (expected, width) = state.band(&look);
+        Some(self.judge_look(state, &self.look(state, at_ms, value), value, demands))
+    }
+
+    #[inline]
+    fn judge_look(&self, state: &State, look: &Look, value: f64, demands: &Demands) -> Judgement {
+        let (expected, width) = state.band(look);
         let expected = demands.clip(expected);
         let [lower, upper] = demands.band(expected, width);
         let mut score = 0.0;
-        if state.samples >= demands.min_samples.max(WARM_UP) {
+        if state.is_warm(demands) {
             score = match (demands.method, demands.threshold) {
-                (Method::Hybrid, None) => self.score(state, &look, value, demands),
+                (Method::Hybrid, None) => self.weigh(state, look, value, demands).score(),
                 (method, threshold) => {
-                    let error = method.error(self, state, &look, value);
+                    let error = method.error(self, state, look, value);
                     let threshold = threshold.unwrap_or(self.z_threshold);
                     self.alone(error, value, threshold, demands)
                 }
@@ -196,7 +216,7 @@ impl Hybrid {
         if demands.outside_range(value) {
             score = score.max(OUTSIDE_DATA_RANGE);
         }
-        Some(Judgement { score, expected, lower, upper })
+        Judgement { score, expected, lower, upper }
     }
 
     /// The score of one error alone, at `threshold` standard deviations 1.
@@ -205,32 +225,38 @@ impl Hybrid {
         (f64::from(error.z2).sqrt() / threshold).min(MAX_SCORE)
     }
 
-    /// The hybrid's score.
+    /// What the hybrid's score is made of.
     #[inline]
-    fn score(&self, state: &State, look: &Look, value: f64, demands: &Demands) -> f64 {
+    fn weigh(&self, state: &State, look: &Look, value: f64, demands: &Demands) -> Weighed {
         let mut errors = look.errors;
         if !demands.is_plain() {
             errors = errors.map(|error| counted(error, value, demands));
         }
         let Errors { short, season, hour, long } = errors;
+        let energy = self.energy(state, &[short, season, long], &look.pace);
+        let side = demands.sides(self.sides(&energy));
+        let places = [short.z2, season.z2, hour.z2, side].map(half_log2);
+        let mut weighed = Weighed { errors, energy, places, ..Weighed::default() };
         // An error of nought, or one that the rule passes over, is no anomaly, whatever came before it.
         if short.z2 + season.z2 + long.z2 == 0.0 {
-            return 0.0;
+            return weighed;
         }
-        let energy = self.energy(state, &[short, season, long], &look.pace);
-        let energy = demands.sides(self.sides(&energy));
-        let places = [short.z2, season.z2, hour.z2, energy].map(half_log2);
-        let onset = self.onset(state, &places, value, season.z2, demands);
-        let onset = (f64::from(onset) - self.onset_from).max(0.0) / self.onset_unit;
-        let lasting = self.lasting(state, look, places[ENERGY]);
-        let onset = if self.without.has(Part::Onset) { 0.0 } else { onset };
-        let lasting = if self.without.has(Part::State) { 0.0 } else { lasting };
-        (lasting * lasting + onset * onset).sqrt()
+        weighed.onset = self.onset(state, &places, value, season.z2, demands);
+        let onset = weighed.onset.as_ref().map_or(0.0, Onset::rarity);
+        if !self.without.has(Part::Onset) {
+            weighed.onset_score = (f64::from(onset) - self.onset_from).max(0.0) / self.onset_unit;
+        }
+        weighed.lasting = self.lasting(state, look, places[ENERGY]);
+        if !self.without.has(Part::State) {
+            let unit = self.state_unit + self.unit_a_decade * look.pace.decades();
+            weighed.state_score = f64::from(weighed.lasting) / unit;
+        }
+        weighed
     }
 
-    /// How rare the energy is, in units of an alert.
+    /// How rare the energy is, if it is large as well and no habit.
     #[inline]
-    fn lasting(&self, state: &State, look: &Look, place: f32) -> f64 {
+    fn lasting(&self, state: &State, look: &Look, place: f32) -> f32 {
         let mut rarity = self.rarity(state, ENERGY, place);
         // What is rare must be large as well, and must not be what happens at this time every day.
         if rarity > HABITUAL {
@@ -240,12 +266,19 @@ impl Hybrid {
                 rarity = HABITUAL + newness * (rarity - HABITUAL);
             }
         }
-        f64::from(rarity) / (self.state_unit + self.unit_a_decade * look.pace.decades())
+        rarity
     }
 
-    /// How rare what begins here is; 0 where that is not worth knowing.
+    /// What begins here; nothing where that is not worth knowing.
     #[inline]
-    fn onset(&self, state: &State, places: &Places, value: f64, season_z2: f32, demands: &Demands) -> f32 {
+    fn onset(
+        &self,
+        state: &State,
+        places: &Places,
+        value: f64,
+        season_z2: f32,
+        demands: &Demands,
+    ) -> Option<Onset> {
         let side = usize::from(value > state.distances.long.mean);
         let (mut extreme, mut record) = (0.0, 0.0);
         if !self.without.has(Part::Extremes) && demands.heeds(side) {
@@ -256,12 +289,12 @@ impl Hybrid {
         }
         // Most samples end here: nothing about them is rare.
         if extreme + record == 0.0 && !self.is_rare(state, places) {
-            return 0.0;
+            return None;
         }
         let parts = self.rarities_at(state, places);
         let isolation = (!self.without.has(Part::Forest)).then(|| self.isolation(state, &parts));
         let [short, season, hour, _] = parts;
-        Onset { errors: [short, season, hour], isolation, extreme, record }.rarity()
+        Some(Onset { errors: [short, season, hour], isolation, extreme, record })
     }
 
     /// How rare what the forest says of four rarities is.
@@ -313,6 +346,16 @@ impl Hybrid {
             .then(|| calibration::linear(1.0 - self.forest.path(parts) / LONGEST_PATH))
     }
 
+    /// The most of a season that is heeded.
+    #[inline]
+    fn most(&self) -> Season {
+        match () {
+            () if self.without.has(Part::Season) => Season::None,
+            () if self.without.has(Part::Week) => Season::Day,
+            () => Season::Week,
+        }
+    }
+
     #[inline]
     fn look(&self, state: &State, at_ms: i64, value: f64) -> Look {
         let pace = state.clock.pace(at_ms);
@@ -320,12 +363,7 @@ impl Hybrid {
         let resolution = RESOLUTION * state.distances.long.mean;
         let least = resolution * resolution + LEAST_VARIANCE;
         let short = state.short.forecast(least);
-        let most = match () {
-            () if !has(Part::Season) => Season::None,
-            () if !has(Part::Week) => Season::Day,
-            () => Season::Week,
-        };
-        let season = state.seasons.forecast(at_ms, &pace, most);
+        let season = state.seasons.forecast(at_ms, &pace, self.most());
         let error = |expected: f64, variance: f64, is_ready: bool| {
             let size = value - expected;
             Error { size, z2: if is_ready { squared_z(size, variance, least) } else { 0.0 } }
@@ -396,16 +434,6 @@ impl Hybrid {
         let [below, above] = self.sides(energy);
         [errors.short.z2, errors.season.z2, errors.hour.z2, below + above].map(half_log2)
     }
-
-    /// How rare the short-term, the seasonal and the hourly error and the energy of a value are: what the
-    /// forest sees.
-    pub fn rarities(&self, state: &super::State, at_ms: i64, value: f64) -> [f32; forest::INPUTS] {
-        let Some(state) = &state.0 else { return [0.0; forest::INPUTS] };
-        let look = self.look(state, at_ms, math::clip(value, LARGEST_VALUE));
-        let Errors { short, season, long, .. } = look.errors;
-        let energy = self.energy(state, &[short, season, long], &look.pace);
-        self.rarities_at(state, &self.places(&look.errors, &energy))
-    }
 }
 
 /// What of `error` counts by the rule: nothing where it is too small or on the wrong side, and less where the
@@ -415,6 +443,15 @@ fn counted(error: Error, value: f64, demands: &Demands) -> Error {
     let scale = demands.scale[usize::from(error.size > 0.0)];
     let z2 = if demands.counted(error.size, value - error.size) == 0.0 { 0.0 } else { error.z2 };
     Error { z2: if scale == 1.0 { z2 } else { z2 / (scale * scale) as f32 }, ..error }
+}
+
+// === impl Weighed ===
+
+impl Weighed {
+    #[inline]
+    fn score(&self) -> f64 {
+        (self.state_score * self.state_score + self.onset_score * self.onset_score).sqrt()
+    }
 }
 
 // === impl Errors ===
@@ -433,6 +470,12 @@ impl State {
     #[inline]
     pub(super) fn samples_seen(&self) -> u32 {
         self.samples
+    }
+
+    /// Whether enough has been seen for a score.
+    #[inline]
+    fn is_warm(&self, demands: &Demands) -> bool {
+        self.samples >= demands.min_samples.max(WARM_UP)
     }
 
     /// Whether the short-term forecast errs less than the seasonal one.

@@ -9,6 +9,8 @@
 
 use super::clock::{DAY_S, Pace, first};
 use super::math::clip;
+pub(super) use crate::detect::explanation::Season;
+use crate::detect::explanation::SeasonHeeded;
 
 const DAY_BINS: usize = 96;
 const HOURS: usize = 168;
@@ -28,18 +30,6 @@ const SPREAD_CLIP: f64 = 4.0;
 const PROFILE_CLIP: f64 = 20.0;
 /// The largest number of a profile.
 const LARGEST: f64 = 32_000.0;
-
-/// What of a season a forecast heeds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Season {
-    /// A level alone.
-    #[default]
-    None,
-    /// The time of the day.
-    Day,
-    /// The time of the day and the hour of the week.
-    Week,
-}
 
 /// What one series has taught of its seasons. All zero is nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -115,20 +105,38 @@ impl Seasons {
         let day = self.day_part(&place);
         let week = if place.hour == self.hour_at { self.near(HOUR) } else { self.week.get(place.hour) };
         let week = week.unwrap_or(0.0);
-        let [none_costs, day_costs, week_costs] = self.costs;
-        let (mut speaks, mut best) = (Season::None, none_costs);
-        if day_costs < best && most != Season::None {
-            (speaks, best) = (Season::Day, day_costs);
-        }
-        if week_costs < WEEK_MARGIN * best && most == Season::Week {
-            speaks = Season::Week;
-        }
-        let season = match speaks {
+        let season = match self.cheapest(most) {
             Season::None => 0.0,
             Season::Day => day,
             Season::Week => day + week,
         };
         Forecast { expected: self.level + season, season, place, day, week }
+    }
+
+    /// Which forecast errs least.
+    #[inline]
+    fn cheapest(&self, most: Season) -> Season {
+        let [none_costs, day_costs, week_costs] = self.costs;
+        let (mut cheapest, mut least) = (Season::None, none_costs);
+        if day_costs < least && most != Season::None {
+            (cheapest, least) = (Season::Day, day_costs);
+        }
+        if week_costs < WEEK_MARGIN * least && most == Season::Week {
+            cheapest = Season::Week;
+        }
+        cheapest
+    }
+
+    /// What `forecast` heeded, of at most `most`.
+    pub(super) fn heeded(&self, forecast: &Forecast, most: Season) -> SeasonHeeded {
+        SeasonHeeded {
+            chosen: if self.is_open { self.cheapest(most) } else { Season::None },
+            level: self.level,
+            value: forecast.season,
+            day: forecast.day,
+            week: forecast.week,
+            costs: self.costs,
+        }
     }
 
     /// What the day's profile says, between the present bin and its neighbour.

@@ -7,6 +7,7 @@ use super::*;
 use crate::detect::Direction;
 
 mod change;
+mod explain;
 mod time;
 mod values;
 

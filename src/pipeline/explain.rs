@@ -1,0 +1,95 @@
+//! Why the newest samples of series were given their scores.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Pipeline;
+use super::settings::Settings;
+use crate::detect::{Explanation, State};
+use crate::rules::Selector;
+use crate::series::{ScopeName, Series};
+
+/// A series, and why its newest sample was given its score.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explained {
+    /// Its labels, the metric name as `__name__`.
+    pub series: BTreeMap<String, String>,
+    /// The tenant that it is of, if it was pushed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The target that it is of, if it was scraped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The rule that decides.
+    pub rule: String,
+    /// The version of the model that judges.
+    pub model: String,
+    /// Nothing where there is no forecast: the series has ended, or has shown too little.
+    pub explanation: Option<Explanation>,
+}
+
+/// What is copied of a series, so that nobody waits for it meanwhile.
+struct Copied {
+    explained: Explained,
+    rule: u16,
+    state: State,
+    /// When, and what of the newest sample is judged.
+    newest: Option<(i64, f64)>,
+}
+
+// === impl Pipeline ===
+
+impl Pipeline {
+    /// Judges the newest samples of the series that `selector` takes once more, of `limit` series at the most, and
+    /// says why they are given their scores. Nothing is learned.
+    pub fn explain(&self, selector: &Selector, limit: usize) -> Vec<Explained> {
+        let (model, settings) = (self.model.current(), self.settings());
+        let mut found = Vec::new();
+        for chunk in 0..self.series.chunks() {
+            self.series.for_chunk(chunk, |_, series| {
+                let is_current = series.generation == settings.generation;
+                let labels: Vec<_> = series.labels.scored().collect();
+                if found.len() < limit && is_current && selector.matches(&labels) {
+                    found.push(Copied::of(series, &settings, &model.version));
+                }
+            });
+            if found.len() >= limit {
+                break;
+            }
+        }
+        let explain = |Copied { mut explained, rule, state, newest }: Copied| {
+            let demands = &settings.plan(rule).demands;
+            explained.explanation =
+                newest.and_then(|(at_ms, signal)| model.detector.explain(&state, at_ms, signal, demands));
+            explained
+        };
+        found.into_iter().map(explain).collect()
+    }
+}
+
+// === impl Copied ===
+
+impl Copied {
+    fn of(series: &Series, settings: &Settings, model: &str) -> Self {
+        let (tenant, target) = match series.scope().name() {
+            ScopeName::Tenant(tenant) => (Some(tenant.to_string()), None),
+            ScopeName::Target(target) => (None, Some(target.to_string())),
+        };
+        let labels = series.labels.scored().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let rule = settings.rules.iter().nth(usize::from(series.rule));
+        let explained = Explained {
+            series: labels.collect(),
+            tenant,
+            target,
+            rule: rule.map(|(_, rule)| rule.name.clone()).unwrap_or_default(),
+            model: model.to_owned(),
+            explanation: None,
+        };
+        // A stale marker is no number, and has no signal.
+        let signal = |newest| Some((newest, series.signal.at(series.taught, newest)?));
+        let newest = series.newest.and_then(signal).map(|(newest, signal)| (newest.timestamp_ms, signal));
+        Self { explained, rule: series.rule, state: series.state.clone(), newest }
+    }
+}
