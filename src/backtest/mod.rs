@@ -6,6 +6,7 @@
 
 mod corridor;
 mod moment;
+pub mod profile;
 pub mod report;
 mod series;
 pub mod source;

@@ -10,6 +10,7 @@ pub mod forest_source;
 pub mod healthcheck;
 mod log_limit;
 pub mod logging;
+pub mod profile;
 pub mod run;
 mod source;
 pub mod synth;
@@ -38,6 +39,7 @@ enum Command {
     Demo(demo::DemoArgs),
     CheckConfig(check_config::CheckConfigArgs),
     Backtest(Box<backtest::BacktestArgs>),
+    Profile(Box<profile::ProfileArgs>),
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     Synth(synth::SynthArgs),
@@ -80,6 +82,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args)?,
             Command::CheckConfig(args) => check_config::run(&args)?,
             Command::Backtest(args) => backtest::run(&args)?,
+            Command::Profile(args) => profile::run(&args)?,
             Command::Convert(args) => convert::run(&args)?,
             Command::Healthcheck(args) => return healthcheck::run(&args),
             Command::Synth(args) => synth::run(&args)?,

@@ -15,6 +15,7 @@ mod page;
 mod testing;
 
 pub use self::labels::{LabelledWindow, Labels, LabelsError};
+pub(super) use self::numbers::{duration, short};
 pub use self::page::Page;
 
 use super::{Said, Series};

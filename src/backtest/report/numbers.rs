@@ -6,7 +6,7 @@ use crate::config::units::PromDuration;
 const THOUSANDS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")];
 
 /// `number` in about four digits, for an axis: `1.5`, `23.4k`, `7.2e-9`.
-pub(super) fn short(number: f64) -> String {
+pub(in crate::backtest) fn short(number: f64) -> String {
     let size = number.abs();
     if !number.is_finite() || size >= 1e15 || (size > 0.0 && size < 1e-4) {
         return format!("{number:.3e}").replace(".000e", "e");
@@ -33,7 +33,7 @@ pub(super) fn exact(number: f64) -> String {
 }
 
 /// Milliseconds as Prometheus writes a duration.
-pub(super) fn duration(ms: i64) -> String {
+pub(in crate::backtest) fn duration(ms: i64) -> String {
     PromDuration::from_millis(ms.unsigned_abs()).to_string()
 }
 

@@ -16,6 +16,7 @@ use crate::detect::Method;
 #[serde(deny_unknown_fields, default)]
 pub struct RawRule {
     /// A name for status pages and error texts. Default: the first selector of `match`.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub name: String,
     /// One PromQL series selector or a list of them, such as `node_load1` or
     /// `{__name__=~"node_disk_.*", device!="sr0"}`. A series that any of them selects falls under
