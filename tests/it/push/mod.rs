@@ -3,6 +3,7 @@
 mod gateway;
 mod receiver;
 mod reload;
+mod replay;
 mod yielding;
 
 use crate::harness::http::{self, Answer};

@@ -65,7 +65,8 @@ impl Forest {
         &self.trees
     }
 
-    /// Mean length of the paths of `point`: the shorter, the more isolated.
+    /// Mean length of the paths of `point`: the shorter, the more isolated. The score of the paper, `2^(-path / c)`,
+    /// says the same on another scale.
     #[inline]
     pub fn path(&self, point: &[f32; INPUTS]) -> f32 {
         let mut sum = 0.0;
@@ -73,12 +74,6 @@ impl Forest {
             sum += tree.path(point);
         }
         sum / self.trees.len().max(1) as f32
-    }
-
-    /// How isolated `point` is, 0 to 1: the score of the paper, `2^(-path / c)`.
-    pub fn isolation(&self, point: &[f32; INPUTS]) -> f32 {
-        let exponent = -self.path(point) / average_path(SAMPLE);
-        exponent.exp2()
     }
 }
 
@@ -179,7 +174,8 @@ mod tests {
     #[test]
     fn what_lies_apart_is_isolated_sooner() {
         let forest = Forest::grow(&rows(), 25, 1);
-        let (inside, outside) = (forest.isolation(&[1.5; 4]), forest.isolation(&[5.0, 5.0, 5.0, 5.0]));
+        let score = |point| (-forest.path(&point) / average_path(SAMPLE)).exp2();
+        let (inside, outside) = (score([1.5; 4]), score([5.0; 4]));
         assert!(inside < 0.5 && outside > 0.6, "{inside} {outside}");
     }
 
