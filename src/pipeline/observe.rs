@@ -11,6 +11,9 @@ use crate::detect::{Detector, Judgement};
 use crate::inject::{Emit, Output, Replica, Telling};
 use crate::series::{Series, Standing};
 
+/// A longer time between two samples of a series was not scored.
+const LONGEST_STEP_MS: i64 = 3_600_000;
+
 /// Judges the samples of one batch and sends what the rules ask for.
 pub(super) struct Observer<'a, E> {
     pipeline: &'a Pipeline,
@@ -134,6 +137,10 @@ impl<'a, E: Emit> Observer<'a, E> {
         if standing != series.standing {
             self.turn(series, plan, standing);
         }
+        if let Some(before) = series.taught {
+            let since_ms = sample.timestamp_ms.saturating_sub(before.timestamp_ms);
+            self.tally.scored_ms += since_ms.clamp(0, LONGEST_STEP_MS) as u64;
+        }
         self.tally.scored += 1;
         self.tally.anomalous += u64::from(standing == Standing::Anomalous);
     }
@@ -203,8 +210,9 @@ impl<'a, E: Emit> Observer<'a, E> {
 
     /// The series became anomalous, or ordinary again, or is counted from now on.
     #[cold]
-    fn turn(&self, series: &mut Series, plan: &Plan, standing: Standing) {
+    fn turn(&mut self, series: &mut Series, plan: &Plan, standing: Standing) {
         if standing == Standing::Anomalous {
+            self.tally.alerts += 1;
             plan.findings.fetch_add(1, Ordering::Relaxed);
         }
         self.pipeline.stand(self.settings, series, standing);

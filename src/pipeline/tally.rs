@@ -44,6 +44,10 @@ pub struct Tally {
     pub scored: u64,
     /// Samples that were given a score of at least 1.
     pub anomalous: u64,
+    /// Alerts: how often the score of a series rose to 1 or more.
+    pub alerts: u64,
+    /// The time that was scored, in milliseconds: from sample to sample of each series, gaps up to an hour.
+    pub scored_ms: u64,
     /// Samples of series that no rule selects.
     pub unselected: u64,
     /// Stale markers passed on to score series.

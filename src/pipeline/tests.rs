@@ -405,6 +405,18 @@ fn emit_above_sends_with_hysteresis_and_ends_with_a_stale_marker() {
 }
 
 #[test]
+fn an_alert_is_counted_when_it_begins_and_the_time_that_was_scored_between_samples() {
+    let mut house = House::new("[{match: up, data_range: [0, 100]}]");
+    let next = house.warm();
+    let jump = |minute: i64| house.one(next + minute * MINUTE, 500.0).alerts;
+    assert_eq!([0, 1, 2].map(jump), [1, 0, 0]);
+    let minute = house.one(next + 3 * MINUTE, 10.0);
+    assert_eq!(minute.scored_ms, MINUTE as u64);
+    assert_eq!(house.one(next + 600 * MINUTE, 10.0).scored_ms, 3_600_000, "a gap was not scored");
+    assert_eq!(house.one(next + 600 * MINUTE, 10.0).scored_ms, 0, "nor is a retry");
+}
+
+#[test]
 fn workload_counts_are_there_whatever_is_emitted() {
     let mut house = House::new("[{match: up, emit: {above: 0.5}}]");
     let next = house.warm();

@@ -20,6 +20,9 @@ pub struct PushMetrics {
     pub(super) body_bytes: Gauge,
     scored: Counter,
     anomalous: Counter,
+    alerts: Counter,
+    scored_seconds: Counter<f64, AtomicU64>,
+    alert_rate: Gauge<f64, AtomicU64>,
     unselected: Counter,
     stale: Counter,
     unscored: [Counter; Reason::ALL.len()],
@@ -28,6 +31,9 @@ pub struct PushMetrics {
     pub(super) altered: Counter,
     pub(super) turn: AtomicU64,
 }
+
+/// Seconds of a week.
+const WEEK_S: f64 = 604_800.0;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Why {
@@ -93,6 +99,9 @@ impl Default for PushMetrics {
             body_bytes: Gauge::default(),
             scored: Counter::default(),
             anomalous: Counter::default(),
+            alerts: Counter::default(),
+            scored_seconds: Counter::default(),
+            alert_rate: Gauge::default(),
             unselected: Counter::default(),
             stale: Counter::default(),
             unscored,
@@ -109,6 +118,11 @@ impl PushMetrics {
     pub fn add(&self, tally: &Tally) {
         self.scored.inc_by(tally.scored);
         self.anomalous.inc_by(tally.anomalous);
+        self.alerts.inc_by(tally.alerts);
+        let seconds = self.scored_seconds.inc_by(tally.scored_ms as f64 / 1e3);
+        if tally.scored_ms > 0 {
+            self.alert_rate.set(self.alerts.get() as f64 * WEEK_S / (seconds + tally.scored_ms as f64 / 1e3));
+        }
         self.unselected.inc_by(tally.unselected);
         self.stale.inc_by(tally.stale);
         for (counter, reason) in self.unscored.iter().zip(Reason::ALL) {
@@ -166,6 +180,28 @@ impl PushMetrics {
             "sidelong_samples_anomalous",
             "Samples that were given a score of at least 1",
             self.anomalous.clone(),
+        );
+        registry.register(
+            "sidelong_alerts",
+            "How often the score of a series rose to 1 or more",
+            self.alerts.clone(),
+        );
+        registry.register(
+            "sidelong_scored_series_seconds",
+            "The time that was scored, summed over all series; gaps count up to an hour",
+            self.scored_seconds.clone(),
+        );
+        registry.register(
+            "sidelong_alerts_per_series_week",
+            "Alerts a series and week since the start; a score of 1 is meant to be as rare as sidelong_alert_budget_per_series_week",
+            self.alert_rate.clone(),
+        );
+        let budget = Gauge::<i64>::default();
+        budget.set(1);
+        registry.register(
+            "sidelong_alert_budget_per_series_week",
+            "False alerts a series and week at which a score is 1",
+            budget,
         );
         registry.register(
             "sidelong_samples_unselected",
