@@ -36,7 +36,7 @@ fn measure(series: usize, warm_up: u32, rounds: u32) -> f64 {
         let started = Instant::now();
         for (state, (before, value)) in states.iter_mut().zip(&values) {
             if round > 0 {
-                detector.learn(state, at_ms - STEP_MS, *before);
+                detector.learn(state, at_ms - STEP_MS, *before, &demands);
             }
             black_box(detector.judge(state, at_ms, *value, &demands));
         }

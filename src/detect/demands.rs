@@ -27,6 +27,8 @@ pub struct Demands {
     pub min_dev: [f64; 2],
     /// Deviations smaller than this fraction of the expected value score 0.
     pub min_rel_dev: [f64; 2],
+    /// The share of ordinary values that the band holds.
+    pub coverage: f64,
     /// Factors on the width of the band.
     pub scale: [f64; 2],
     /// Whether the forecast and its band are held inside `data_range`.
@@ -45,6 +47,7 @@ impl Default for Demands {
             direction: Direction::Both,
             min_dev: [0.0; 2],
             min_rel_dev: [0.0; 2],
+            coverage: 0.99,
             scale: [1.0; 2],
             clip_predictions: false,
             min_samples: 16,

@@ -92,11 +92,14 @@ impl Detector {
         }
     }
 
-    /// Lets `value` (finite) at `timestamp_ms` teach `state`. Timestamps come in rising order.
+    /// Lets `value` (finite) at `timestamp_ms` teach `state`, and how wide the band of `demands` is. Timestamps come in
+    /// rising order.
     #[inline]
-    pub fn learn(&self, state: &mut State, timestamp_ms: i64, value: f64) {
+    pub fn learn(&self, state: &mut State, timestamp_ms: i64, value: f64, demands: &Demands) {
         match self {
-            Self::Hybrid(hybrid) => hybrid.learn(state.0.get_or_insert_default(), timestamp_ms, value),
+            Self::Hybrid(hybrid) => {
+                hybrid.learn(state.0.get_or_insert_default(), timestamp_ms, value, demands)
+            }
             Self::Broken(_) => {}
         }
     }

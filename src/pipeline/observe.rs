@@ -59,7 +59,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             return self.end(series, sample.timestamp_ms);
         }
         if self.teach {
-            self.settle(series);
+            self.settle(series, plan);
         }
         let judged = self.judge(series, plan, sample);
         if self.teach {
@@ -112,10 +112,10 @@ impl<'a, E: Emit> Observer<'a, E> {
 
     /// Lets the newest sample teach, now that the next one has come.
     #[inline]
-    fn settle(&self, series: &mut Series) {
+    fn settle(&self, series: &mut Series, plan: &Plan) {
         let Some(newest) = series.newest.take_if(|newest| newest.value.is_finite()) else { return };
         if let Some(signal) = series.signal.at(series.taught, newest) {
-            self.detector.learn(&mut series.state, newest.timestamp_ms, signal);
+            self.detector.learn(&mut series.state, newest.timestamp_ms, signal, &plan.demands);
         }
         series.taught = Some(newest);
     }
@@ -200,7 +200,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         if !self.teach {
             return;
         }
-        self.settle(series);
+        self.settle(series, plan);
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = series.is_emitting().then_some(stale_marker());
         // Its end was sent, in time.

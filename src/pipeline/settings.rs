@@ -177,6 +177,7 @@ fn demands(rule: &Rule) -> Demands {
         },
         min_dev: sides(rule.min_dev_from_expected),
         min_rel_dev: sides(rule.min_rel_dev_from_expected),
+        coverage: rule.coverage,
         scale: sides(rule.scale),
         clip_predictions: rule.clip_predictions,
         min_samples: rule.min_n_samples_seen,

@@ -336,6 +336,21 @@ fn a_nan_or_an_infinite_sample_gets_no_score() {
 }
 
 #[test]
+fn what_is_no_number_between_samples_changes_no_score() {
+    let (mut house, mut sound) = (House::new(EVERYTHING), House::new(EVERYTHING));
+    let nothings = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -f64::NAN];
+    for step in 0..200 {
+        let (at_ms, value) =
+            (START + step * MINUTE, if step % 60 == 50 { 500.0 } else { (step * 7 % 13) as f64 });
+        for series in [&mut house, &mut sound] {
+            series.one(at_ms, value);
+        }
+        assert_eq!(house.score().to_bits(), sound.score().to_bits(), "step {step}");
+        house.one(at_ms + 20_000, nothings[step as usize % 4]);
+    }
+}
+
+#[test]
 fn t24_a_sample_too_far_ahead_passes_unscored_and_leaves_no_trace() {
     let mut house = House::new(EVERYTHING);
     let next = house.warm();
@@ -816,7 +831,7 @@ fn a_poisoned_state_loses_only_its_series() {
         if minute == 30 {
             house.pipeline.series().for_each(|_, series| {
                 if series.labels.get("job") == Some("a") {
-                    Model::builtin().detector.learn(&mut series.state, START, f64::NAN);
+                    Model::builtin().detector.learn(&mut series.state, START, f64::NAN, &Default::default());
                 }
             });
         }

@@ -24,6 +24,8 @@ pub struct Rule {
     pub min_dev_from_expected: Sides,
     /// The same as a fraction of the expected value: 0.1 is 10 %.
     pub min_rel_dev_from_expected: Sides,
+    /// The share of ordinary samples that the band holds.
+    pub coverage: f64,
     /// Multiplies the width of the band on either side of the expected value.
     pub scale: Sides,
     /// Whether the expected value and its band are clipped to [`Rule::data_range`].

@@ -85,10 +85,11 @@ impl Walker {
     /// How rare the errors of `sample` are, once `warm_up` samples have taught; then it teaches.
     fn step(&mut self, detector: &Detector, sample: Sample, warm_up: u32) -> Option<[f32; INPUTS]> {
         let signal = self.signal.at(self.before.replace(sample), sample)?;
-        let explain = || detector.explain(&self.state, sample.timestamp_ms, signal, &Demands::default());
+        let demands = Demands::default();
+        let explain = || detector.explain(&self.state, sample.timestamp_ms, signal, &demands);
         let is_warm = self.state.samples_seen() >= warm_up;
         let row = if is_warm { explain() } else { None };
-        detector.learn(&mut self.state, sample.timestamp_ms, signal);
+        detector.learn(&mut self.state, sample.timestamp_ms, signal, &demands);
         row.map(|Explanation { rarities: Calibrated { short, season, hour, energy }, .. }| {
             [short, season, hour, energy]
         })

@@ -81,7 +81,6 @@ const LONGEST_PATH: f32 = 10.0;
 /// | `onset_from` | 2.0 | orders of magnitude from which the onset counts | from 0 |
 /// | `onset_unit` | 1.525 | at how many more the onset alone scores 1 | above 0 |
 /// | `seasonless` | 0.85 | weight of the distance to the long mean less the season, the plain one being 1 | 0 to 1 |
-/// | `coverage` | 0.99 | share of ordinary samples inside the band | 0.5 to 0.9999 |
 /// | `z_threshold` | 5.0 | standard deviations at which the simpler methods score 1 | above 0 |
 /// | `forest` | built in | isolates errors that are rare together | |
 /// | `without` | nothing | parts that are left out, for comparison | |
@@ -97,8 +96,6 @@ pub struct Hybrid {
     pub onset_unit: f64,
     /// Weight of the distance to the long mean less the season, the plain one being 1.
     pub seasonless: f64,
-    /// Share of ordinary samples inside the band.
-    pub coverage: f64,
     /// Standard deviations at which the simpler methods score 1.
     pub z_threshold: f64,
     /// Isolates errors that are rare together.
@@ -173,7 +170,6 @@ impl Default for Hybrid {
             onset_unit: 1.525,
             unit_a_decade: 0.143,
             seasonless: 0.85,
-            coverage: 0.99,
             z_threshold: 5.0,
             forest: Forest::builtin(),
             without: Parts::default(),
@@ -395,14 +391,14 @@ impl Hybrid {
     }
 
     #[inline]
-    pub(super) fn learn(&self, state: &mut State, at_ms: i64, value: f64) {
+    pub(super) fn learn(&self, state: &mut State, at_ms: i64, value: f64, demands: &Demands) {
         let value = math::clip(value, LARGEST_VALUE);
         let Look { pace, short, season, errors } = &self.look(state, at_ms, value);
         let seen = state.samples;
         let share = pace.share_of_days(SCALE_DAYS);
         state.energy = self.energy(state, &[errors.short, errors.season, errors.long], pace);
         if seen >= SETTLED {
-            self.learn_past(state, errors, pace, season.hour());
+            self.learn_past(state, errors, pace, season.hour(), demands.coverage);
         }
         let fade = std::f64::consts::LN_2 * pace.share_of_days(EXTREME_DAYS).min(1.0 / EXTREME_ROWS);
         state.extremes.learn(value, errors.season.z2.sqrt(), seen, fade);
@@ -417,7 +413,7 @@ impl Hybrid {
 
     /// Lets errors and energy teach how rare they are.
     #[inline]
-    fn learn_past(&self, state: &mut State, errors: &Errors, pace: &Pace, hour_of_day: usize) {
+    fn learn_past(&self, state: &mut State, errors: &Errors, pace: &Pace, hour_of_day: usize, coverage: f64) {
         let places = self.places(errors, &state.energy);
         let place =
             if self.is_rare(state, &places) { self.place(&self.rarities_at(state, &places)) } else { None };
@@ -425,7 +421,7 @@ impl Hybrid {
         state.habit.learn(hour_of_day, energy);
         let all = [short, season, hour, energy, place.unwrap_or(calibration::linear(0.0))];
         let fade = std::f64::consts::LN_2 * pace.share_of_days(PAST_DAYS);
-        state.calibration.learn(all, fade, state.samples, (1.0 - self.coverage) as f32);
+        state.calibration.learn(all, fade, state.samples, (1.0 - coverage) as f32);
     }
 
     /// Where on the scale of calibration the errors and the energy of a value lie.

@@ -2,6 +2,8 @@
 
 mod values;
 
+use std::ops::RangeInclusive;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +55,10 @@ pub struct RawRule {
     /// The same in percent of the expected value. One number, or `[below, above]`.
     #[serde(skip_serializing_if = "is_default")]
     pub min_rel_dev_from_expected: Deviation,
+    /// The share of ordinary samples that the band between `yhat_lower` and `yhat_upper` holds, from 0.5
+    /// to 0.9999. It has nothing to do with the score. Default: 0.99.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
     /// `[below, above]`: widens (above 1) or narrows (below 1) the expected band on either side.
     /// Default: `[1, 1]`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +168,16 @@ pub enum RuleError {
         /// The number.
         value: f64,
     },
+    /// A band that holds too little or all.
+    #[error(
+        "{value} cannot be the coverage; write a share from {low} to {high}, such as 0.99",
+        low = COVERAGES.start(),
+        high = COVERAGES.end()
+    )]
+    BadCoverage {
+        /// The number.
+        value: f64,
+    },
     /// Clipping without a range.
     #[error("clip_predictions needs data_range; set it to [lower, upper] or leave clip_predictions out")]
     NothingToClipTo,
@@ -175,6 +191,11 @@ pub enum RuleError {
     #[error("provide_series is empty; name at least anomaly_score, or set exclude: true")]
     NothingProvided,
 }
+
+/// The share of ordinary samples that the band holds, and what it may be: of fewer samples outside of it than one in
+/// ten thousand, too few are remembered.
+const DEFAULT_COVERAGE: f64 = 0.99;
+const COVERAGES: RangeInclusive<f64> = 0.5..=0.9999;
 
 /// Samples until a series is scored, as in vmanomaly.
 const DEFAULT_WARM_UP: u32 = 16;
@@ -208,6 +229,7 @@ impl RawRule {
                 &mut errors,
             ),
             min_rel_dev_from_expected: self.relative_deviation(&mut errors),
+            coverage: self.coverage(&mut errors),
             scale: self.scale(&mut errors),
             clip_predictions: self.clip_predictions,
             min_n_samples_seen: self.warm_up(&mut errors),
@@ -244,6 +266,14 @@ impl RawRule {
     fn relative_deviation(&self, errors: &mut Vec<RuleError>) -> Sides {
         let percent = not_negative("min_rel_dev_from_expected", self.min_rel_dev_from_expected, errors);
         Sides { lower: percent.lower / 100.0, upper: percent.upper / 100.0 }
+    }
+
+    fn coverage(&self, errors: &mut Vec<RuleError>) -> f64 {
+        let value = self.coverage.unwrap_or(DEFAULT_COVERAGE);
+        if !COVERAGES.contains(&value) {
+            errors.push(RuleError::BadCoverage { value });
+        }
+        value
     }
 
     fn scale(&self, errors: &mut Vec<RuleError>) -> Sides {
@@ -321,6 +351,7 @@ impl RuleError {
             Self::Selector { index, .. } => format!("match[{index}]"),
             Self::BadRange { .. } => "data_range".to_owned(),
             Self::Negative { field, .. } | Self::NotPositive { field, .. } => (*field).to_owned(),
+            Self::BadCoverage { .. } => "coverage".to_owned(),
             Self::NothingToClipTo => "clip_predictions".to_owned(),
             Self::BadWarmUp { .. } => "min_n_samples_seen".to_owned(),
             Self::NothingProvided => "provide_series".to_owned(),
@@ -379,7 +410,7 @@ mod tests {
         let checked = rule("match: node_load1").check().unwrap();
         assert_eq!(checked.name, "node_load1");
         assert_eq!(checked.min_n_samples_seen, 16);
-        assert_eq!(checked.scale, Sides::both(1.0));
+        assert_eq!((checked.scale, checked.coverage), (Sides::both(1.0), 0.99));
         assert_eq!((checked.kind, checked.detection_direction), (Kind::Auto, Direction::Both));
         assert_eq!((checked.emit, checked.provide_series), (Emit::Always, Outputs::SCORE));
         assert_eq!((checked.data_range, checked.z_threshold, checked.exclude), (None, None, false));
@@ -397,6 +428,7 @@ data_range: [0, 'inf']
 detection_direction: below_expected
 min_dev_from_expected: [1.5, 2]
 min_rel_dev_from_expected: 10
+coverage: 0.9
 scale: [0.8, 1.2]
 clip_predictions: true
 min_n_samples_seen: 30
@@ -412,6 +444,7 @@ provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]
         assert_eq!(checked.min_dev_from_expected, Sides { lower: 1.5, upper: 2.0 });
         assert_eq!(checked.min_rel_dev_from_expected, Sides::both(0.1));
         assert_eq!(checked.scale, Sides { lower: 0.8, upper: 1.2 });
+        assert_eq!(checked.coverage, 0.9);
         assert_eq!((checked.min_n_samples_seen, checked.z_threshold), (30, Some(3.5)));
         assert_eq!((checked.emit, checked.provide_series.count()), (Emit::Above(0.5), 4));
         assert_eq!((checked.priority, checked.clip_predictions), (7, true));
@@ -423,6 +456,7 @@ provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]
 match: [node_load1, 'up{job}']
 data_range: [5, 1]
 min_dev_from_expected: -1
+coverage: 1
 scale: [0, 1]
 min_n_samples_seen: 0
 z_threshold: -2
@@ -435,6 +469,7 @@ provide_series: []
             "data_range: 5 to 1 is not a range",
             "min_dev_from_expected: -1 cannot",
             "min_dev_from_expected: -1 cannot",
+            "coverage: 1 cannot be the coverage; write a share from 0.5 to 0.9999",
             "scale: 0 cannot",
             "min_n_samples_seen: 0 samples",
             "z_threshold: -2 cannot",
