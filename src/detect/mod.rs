@@ -7,6 +7,7 @@
 mod demands;
 mod explanation;
 mod hybrid;
+mod prefetch;
 
 pub use demands::{Demands, Direction};
 pub use explanation::{
@@ -66,13 +67,13 @@ impl Detector {
     #[inline]
     pub fn judge(
         &self,
-        state: &State,
+        state: &mut State,
         timestamp_ms: i64,
         value: f64,
         demands: &Demands,
     ) -> Option<Judgement> {
         match self {
-            Self::Hybrid(hybrid) => hybrid.judge(state.0.as_deref()?, timestamp_ms, value, demands),
+            Self::Hybrid(hybrid) => hybrid.judge(state.0.as_deref_mut()?, timestamp_ms, value, demands),
             Self::Broken(how) => how.break_now(),
         }
     }
@@ -109,7 +110,15 @@ impl Detector {
 
 impl State {
     /// Bytes of what a series has learned, beside the pointer to it.
-    pub const BYTES: usize = size_of::<hybrid::State>();
+    pub const BYTES: usize = hybrid::State::BYTES;
+
+    /// Has it fetched from memory, so that it is at hand when its sample comes.
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Some(state) = &self.0 {
+            prefetch::prefetch(&**state);
+        }
+    }
 
     /// How many samples have taught this state.
     #[inline]

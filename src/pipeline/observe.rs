@@ -121,11 +121,11 @@ impl<'a, E: Emit> Observer<'a, E> {
     }
 
     #[inline]
-    fn judge(&self, series: &Series, plan: &Plan, sample: Sample) -> Judgement {
+    fn judge(&self, series: &mut Series, plan: &Plan, sample: Sample) -> Judgement {
         let nothing = Judgement { score: 0.0, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
         // A counter's first sample has no rate and a series' first no forecast: both warm up.
         let Some(signal) = series.signal.at(series.taught, sample) else { return nothing };
-        self.detector.judge(&series.state, sample.timestamp_ms, signal, &plan.demands).unwrap_or(nothing)
+        self.detector.judge(&mut series.state, sample.timestamp_ms, signal, &plan.demands).unwrap_or(nothing)
     }
 
     #[inline]

@@ -22,6 +22,8 @@ use crate::signals::Signal;
 
 /// Series a chunk holds.
 const CHUNK_SERIES: u32 = 64;
+/// How many series ahead a walk has what they learned fetched: the next one is being scored before it has come.
+const AHEAD: u32 = 2;
 /// More series than any configuration may ask for; bounds the chunk directory.
 pub const MAX_SERIES: usize = 4 << 20;
 /// Index entry of a series that no rule selects.
@@ -374,7 +376,18 @@ impl<'t> Walk<'t> {
             return None;
         }
         self.next = id + 1;
+        self.prefetch(id + AHEAD);
         Some(SlotId(id))
+    }
+
+    /// Has what the series at `id` learned fetched from memory, if it is in the chunk in hand.
+    #[inline]
+    fn prefetch(&self, id: u32) {
+        let Some((number, chunk)) = &self.held else { return };
+        let place = chunk.get((id % CHUNK_SERIES) as usize).filter(|_| id / CHUNK_SERIES == *number);
+        if let Some(Some(series)) = place {
+            series.state.prefetch();
+        }
     }
 
     #[inline]

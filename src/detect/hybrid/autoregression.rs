@@ -5,7 +5,7 @@
 //! the weights up to three of its own standard deviations, and the variances up to four: an outlier moves
 //! them little (Huber, Robust Statistics, 1981).
 
-use super::clock::{Pace, first};
+use super::clock::{Pace, at_least};
 use super::math::clip;
 use crate::detect::explanation::Window;
 
@@ -26,7 +26,7 @@ const ERROR_ROWS: f64 = 500.0;
 /// Values before the weights learn: until then too little is known of the scale.
 const START: u32 = 10;
 /// After so many errors only each fourth teaches the weights.
-const EVERY_UNTIL: u32 = 1_000;
+const EVERY_UNTIL: u32 = 300;
 const EVERY: u32 = 4;
 /// Errors seen before clipping starts.
 const SETTLED: u32 = 32;
@@ -36,6 +36,8 @@ const SETTLED: u32 = 32;
 pub(super) struct Autoregression {
     mean: f64,
     variance: f64,
+    /// The root of the variance, and of what is told apart at all.
+    deviation: f64,
     /// Variance of errors, in the unit of the values: slow, robust.
     pub(super) error_variance: f64,
     lags: [f64; ORDER],
@@ -48,34 +50,35 @@ pub(super) struct Autoregression {
     errors: u32,
 }
 
-/// A forecast, with what is needed to learn from its error.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Forecast {
-    pub(super) expected: f64,
-    inputs: [f64; INPUTS],
-    deviation: f64,
-}
-
 // === impl Autoregression ===
 
 impl Autoregression {
     /// The value expected next, once there are enough values to look back on.
     #[inline]
-    pub(super) fn forecast(&self, least: f64) -> Forecast {
-        let deviation = (self.variance + least).sqrt();
-        let inverse = 1.0 / deviation;
-        let mut inputs = [1.0; INPUTS];
-        let mut z = f64::from(self.weights[ORDER]);
-        for ((input, lag), weight) in inputs.iter_mut().zip(self.lags).zip(self.weights) {
-            *input = (lag - self.mean) * inverse;
-            z += f64::from(weight) * *input;
-        }
-        Forecast { expected: self.mean + z * deviation, inputs, deviation }
+    pub(super) fn forecast(&self) -> f64 {
+        let above: f64 = self
+            .lags
+            .iter()
+            .zip(self.weights)
+            .map(|(lag, weight)| f64::from(weight) * (lag - self.mean))
+            .sum();
+        self.mean + f64::from(self.weights[ORDER]) * self.deviation + above
     }
 
-    /// What `forecast` looked back on.
-    pub(super) fn window(&self, forecast: &Forecast) -> Window {
-        let [a, b, c, d, _] = forecast.inputs;
+    /// The last values, standardised, and the constant.
+    #[inline]
+    fn inputs(&self) -> [f64; INPUTS] {
+        let inverse = 1.0 / self.deviation;
+        let mut inputs = [1.0; INPUTS];
+        for (input, lag) in inputs.iter_mut().zip(self.lags) {
+            *input = (lag - self.mean) * inverse;
+        }
+        inputs
+    }
+
+    /// What a forecast looks back on.
+    pub(super) fn window(&self) -> Window {
+        let [a, b, c, d, _] = self.inputs();
         Window { values: self.lags, z: [a, b, c, d] }
     }
 
@@ -85,33 +88,42 @@ impl Autoregression {
         self.errors >= 10
     }
 
-    /// Lets `value`, for which `forecast` was made, teach. `seen` values came before it; `share` is the weight
-    /// of each in the variance of errors.
+    /// Lets `value`, in whose place `expected` was, teach. `seen` values came before it; `share` is the weight
+    /// of each in the variance of errors; a variance below `least` says nothing.
     #[inline]
-    pub(super) fn learn(&mut self, value: f64, forecast: &Forecast, pace: &Pace, seen: u32, share: f64) {
+    pub(super) fn learn(
+        &mut self,
+        value: f64,
+        expected: f64,
+        pace: &Pace,
+        seen: u32,
+        share: f64,
+        least: f64,
+    ) {
         if seen == 0 {
-            (self.mean, self.lags) = (value, [value; ORDER]);
+            (self.mean, self.lags, self.deviation) = (value, [value; ORDER], least.sqrt());
             self.weights[0] = 1.0;
             self.forget_inputs();
             return;
         }
         // A forecast across a gap is not one step ahead: its error says nothing of the weights.
         if seen >= START && pace.steps == 1.0 {
+            let error = value - expected;
             if self.errors < EVERY_UNTIL || seen.is_multiple_of(EVERY) {
-                self.learn_weights(value, forecast);
+                self.learn_weights(error);
             }
-            self.learn_errors(value - forecast.expected, share);
+            self.learn_errors(error, share);
         }
-        self.learn_scale(value, seen);
+        self.learn_scale(value, seen, least);
         self.shift(value, pace);
     }
 
     #[inline]
-    fn learn_weights(&mut self, value: f64, forecast: &Forecast) {
-        let error = (value - forecast.expected) / forecast.deviation;
+    fn learn_weights(&mut self, error: f64) {
+        let error = error / self.deviation;
         let bound = TEACH_CLIP * (f64::from(self.recent_variance).sqrt() + 1e-9);
         let error = clip(error, if self.errors < SETTLED { 1e6 } else { bound });
-        let inputs = &forecast.inputs;
+        let inputs = self.inputs();
         let mut gain = [0.0; INPUTS];
         let mut at = 0;
         for i in 0..INPUTS {
@@ -144,7 +156,7 @@ impl Autoregression {
             let shrink = (0.1 * LARGEST_TRACE / trace) as f32;
             self.inverse.iter_mut().for_each(|element| *element *= shrink);
         }
-        let faster = first(self.errors).max(1.0 / ERROR_ROWS);
+        let faster = at_least(1.0 / ERROR_ROWS, self.errors);
         let variance = f64::from(self.recent_variance);
         self.recent_variance = (variance + faster * (error * error - variance)) as f32;
         if !self.weights.iter().all(|weight| weight.abs() < 1e6) {
@@ -186,14 +198,14 @@ impl Autoregression {
         let bound = SPREAD_CLIP * SPREAD_CLIP * self.error_variance;
         let square = error * error;
         let square = if self.is_ready() && bound > 0.0 { square.min(bound) } else { square };
-        let weight = share.max(first(self.errors));
+        let weight = at_least(share, self.errors);
         self.error_variance += weight * (square - self.error_variance);
         self.errors = self.errors.saturating_add(1);
     }
 
     #[inline]
-    fn learn_scale(&mut self, value: f64, seen: u32) {
-        let weight = first(seen).max(1.0 / MEAN_ROWS);
+    fn learn_scale(&mut self, value: f64, seen: u32, least: f64) {
+        let weight = at_least(1.0 / MEAN_ROWS, seen);
         let mut distance = value - self.mean;
         let bound = SPREAD_CLIP * SPREAD_CLIP * self.variance;
         if seen > SETTLED && bound > 0.0 && distance * distance > bound {
@@ -201,6 +213,7 @@ impl Autoregression {
         }
         self.mean += weight * distance;
         self.variance += weight * (distance * distance - self.variance);
+        self.deviation = (self.variance + least).sqrt();
     }
 
     /// Makes `value` the newest to look back on; what a gap left out lies on the straight line to it.
@@ -222,13 +235,14 @@ impl Autoregression {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace { step_s: 60.0, steps: 1.0 };
+    const PACE: Pace = Pace { step_s: 60.0, steps: 1.0, decades: 0.0 };
+    const LEAST: f64 = 1e-280;
 
     fn taught(values: impl IntoIterator<Item = f64>) -> Autoregression {
         let mut model = Autoregression::default();
         for (seen, value) in values.into_iter().enumerate() {
-            let forecast = model.forecast(0.0);
-            model.learn(value, &forecast, &PACE, seen as u32, 1.0 / 3_000.0);
+            let expected = model.forecast();
+            model.learn(value, expected, &PACE, seen as u32, 1.0 / 3_000.0, LEAST);
         }
         model
     }
@@ -239,7 +253,7 @@ mod tests {
     fn an_oscillation_is_forecast() {
         let wave = |i: usize| 50.0 + 10.0 * (i as f64 * 0.7).sin() + 0.1 * noise(i);
         let model = taught((0..2_000).map(wave));
-        let expected = model.forecast(0.0).expected;
+        let expected = model.forecast();
         assert!((expected - wave(2_000)).abs() < 0.5, "{expected} {}", wave(2_000));
     }
 
@@ -248,8 +262,7 @@ mod tests {
         let flat = |i: usize| 10.0 + noise(i);
         let mut model = taught((0..1_000).map(flat));
         let before = model.error_variance;
-        let forecast = model.forecast(0.0);
-        model.learn(1e9, &forecast, &PACE, 1_000, 1.0 / 3_000.0);
+        model.learn(1e9, model.forecast(), &PACE, 1_000, 1.0 / 3_000.0, LEAST);
         assert!(model.error_variance < 1.1 * before);
         assert!((model.mean - 10.0).abs() < 0.1);
     }
@@ -258,16 +271,16 @@ mod tests {
     fn whatever_is_learned_stays_finite() {
         let nasty = [0.0, 1e120, -1e120, 1e-308, 5e-324, 1.0, 0.0, 0.0];
         let model = taught((0..5_000).map(|i| nasty[(i * i + i / 7) % nasty.len()]));
-        assert!(model.forecast(0.0).expected.is_finite(), "{model:?}");
+        assert!(model.forecast().is_finite(), "{model:?}");
         let growing = taught((0..398).map(|i| 2.0_f64.powi(i)));
-        assert!(growing.forecast(0.0).expected.is_finite());
+        assert!(growing.forecast().is_finite());
     }
 
     #[test]
     fn a_gap_is_bridged_by_a_straight_line() {
         let mut model = taught((0..100).map(|_| 10.0));
-        let forecast = model.forecast(0.0);
-        model.learn(18.0, &forecast, &Pace { steps: 4.0, ..PACE }, 100, 1.0 / 3_000.0);
+        let pace = Pace { steps: 4.0, ..PACE };
+        model.learn(18.0, model.forecast(), &pace, 100, 1.0 / 3_000.0, LEAST);
         assert_eq!(model.lags, [18.0, 16.0, 14.0, 12.0]);
     }
 }

@@ -8,6 +8,9 @@
 //! The histogram is walked from its upper end, and only for numbers that matter to a score; the fit is
 //! renewed every few samples, one part in turn. What an isolation forest says has an end: it is compared with
 //! the past as it is, without a fit.
+//!
+//! Histograms are what is largest of a series' state, and a sample changes one number of each. So samples
+//! gather, and are added by eights; the energy alone, which every score asks for, is always up to date.
 
 use super::math::log2;
 
@@ -15,6 +18,12 @@ use super::math::log2;
 pub(super) const PARTS: usize = 5;
 /// Of these, the first have a fit.
 const FITTED: usize = 4;
+/// The energy, whose histogram is up to date.
+const ENERGY: usize = 3;
+/// Numbers whose histograms lag behind.
+const LAGGING: usize = PARTS - 1;
+/// By how many samples at the most.
+const GATHERED: usize = 8;
 const BINS: usize = 23;
 /// `log2 z` at the lower edge of the first bin, and bins an octave. Bins are coarse on purpose: what lies in
 /// the same bin as much of the past is not rare. An edge lies a little above 3, the usual root of the energy.
@@ -31,20 +40,34 @@ const PRIOR_SAMPLES: f32 = 1.0;
 /// Nothing is rarer than one in 10^12.
 const RAREST: f32 = 12.0;
 const LOG10_2: f32 = std::f32::consts::LOG10_2;
-/// The first samples renew every fit, later ones one fit in turn.
-const TURN: u32 = 64;
+/// In so many samples each fit is renewed once: the earliest samples, the early ones, and all others.
+const TURNS: [u32; 3] = [4, 16, 64];
+const EARLIEST: u32 = 32;
+const EARLY: u32 = 128;
 
-/// The past of one series in numbers.
+/// How much of the past lies in each bin.
+type Histogram = [f32; BINS];
+
+/// The past of one series in numbers: what every sample touches.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Calibration {
     /// The weight of the newest sample: it grows, which is as if older ones shrank.
-    weight: f64,
+    weight: f32,
     tails: [Tail; FITTED],
-    /// The weight of all samples.
+    /// The weight of all samples, and of those that have been added to the past.
     total: f32,
+    added: f32,
     /// Of the first two parts, the square of the number that all but a small share stay below.
     bands: [f32; 2],
-    held: [[f32; BINS]; PARTS],
+    energy: Histogram,
+    /// Bins of the samples that gather.
+    gathered: [[u8; LAGGING]; GATHERED],
+}
+
+/// The past of one series in numbers: what is touched now and then.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Past {
+    held: [Histogram; LAGGING],
 }
 
 /// The fit of one part's largest numbers.
@@ -64,11 +87,12 @@ impl Calibration {
     /// `-log10` of the share of the past in which the number of `part` was at least that at a place on the
     /// scale of logarithms.
     #[inline]
-    pub(super) fn rarity(&self, part: usize, at: f32) -> f32 {
-        if self.total <= 0.0 {
+    pub(super) fn rarity(&self, past: &Past, part: usize, at: f32) -> f32 {
+        let (held, total) = self.held(past, part);
+        if total <= 0.0 {
             return 0.0;
         }
-        let share = self.share(part, at);
+        let share = share(held, at) / total;
         let tail = match self.tails.get(part) {
             Some(tail) if at > tail.start => tail,
             _ => return -LOG10_2 * log2(share.max(1e-12)),
@@ -77,18 +101,13 @@ impl Calibration {
         tail.fitted(at).min(least).clamp(0.0, RAREST)
     }
 
-    /// The share of the past beyond a place.
+    /// The histogram of `part`, and how much is in it.
     #[inline]
-    fn share(&self, part: usize, at: f32) -> f32 {
-        let (bin, inside) = bin(at);
-        let held = &self.held[part];
-        // Four sums side by side, always in this order.
-        let mut sums = [0.0; 4];
-        for (above, count) in held[bin + 1..].iter().enumerate() {
-            sums[above % 4] += count;
+    fn held<'a>(&'a self, past: &'a Past, part: usize) -> (&'a Histogram, f32) {
+        match part {
+            ENERGY => (&self.energy, self.total),
+            part => (&past.held[part.min(ENERGY + 1) - usize::from(part > ENERGY)], self.added),
         }
-        let above = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-        (above + held[bin] * (1.0 - inside)) / self.total
     }
 
     /// Whether the number of `part` at a place on the scale may be as rare as `rarity`, which is beyond the
@@ -107,36 +126,55 @@ impl Calibration {
     /// Lets the numbers of a sample teach, given by their places on the scale of logarithms. The past
     /// fades by `fade` a sample; a share of `outside` of it is outside of the band.
     #[inline]
-    pub(super) fn learn(&mut self, at: [f32; PARTS], fade: f64, seen: u32, outside: f32) {
+    pub(super) fn learn(&mut self, past: &mut Past, at: [f32; PARTS], fade: f32, seen: u32, outside: f32) {
         self.weight = if self.weight > 0.0 { self.weight * (1.0 + fade) } else { 1.0 };
-        let weight = self.weight as f32;
+        let weight = self.weight;
         self.total += weight;
-        for (held, at) in self.held.iter_mut().zip(at) {
-            held[bin(at).0] += weight;
+        let [short, season, hour, energy, isolation] = at.map(|at| bin(at).0);
+        self.energy[energy] += weight;
+        let place = seen as usize % GATHERED;
+        self.gathered[place] = [short, season, hour, isolation].map(|bin| bin as u8);
+        // Of the earliest samples each counts at once.
+        if seen < EARLIEST {
+            self.add(past, place..place + 1);
+        } else if place == GATHERED - 1 {
+            self.add(past, 0..GATHERED);
+        }
+        let turn = TURNS[usize::from(seen >= EARLIEST) + usize::from(seen >= EARLY)];
+        if let part @ 0..FITTED = (seen % turn) as usize {
+            self.fit(past, part, outside);
+        }
+    }
+
+    /// Adds what has gathered at `places` to the past.
+    #[inline(never)]
+    fn add(&mut self, past: &mut Past, places: std::ops::Range<usize>) {
+        let weight = self.weight;
+        for bins in &self.gathered[places] {
+            self.added += weight;
+            for (held, bin) in past.held.iter_mut().zip(bins) {
+                held[usize::from(*bin).min(BINS - 1)] += weight;
+            }
         }
         if self.weight > 1e20 {
-            self.rescale();
-        }
-        if seen < 2 * TURN {
-            (0..FITTED).for_each(|part| self.fit(part, outside));
-        } else if let part @ 0..FITTED = (seen % TURN) as usize {
-            self.fit(part, outside);
+            self.rescale(past);
         }
     }
 
     #[cold]
-    fn rescale(&mut self) {
-        let by = (1.0 / self.weight) as f32;
-        self.held.iter_mut().flatten().for_each(|count| *count *= by);
+    fn rescale(&mut self, past: &mut Past) {
+        let by = 1.0 / self.weight;
+        past.held.iter_mut().chain([&mut self.energy]).flatten().for_each(|count| *count *= by);
         self.total *= by;
+        self.added *= by;
         self.weight = 1.0;
     }
 
     /// Fits the tail of `part` anew.
     #[inline(never)]
-    fn fit(&mut self, part: usize, outside: f32) {
-        let total = self.total;
-        let mut above = self.held[part];
+    fn fit(&mut self, past: &Past, part: usize, outside: f32) {
+        let (held, total) = self.held(past, part);
+        let mut above = *held;
         for bin in (1..BINS).rev() {
             above[bin - 1] += above[bin];
         }
@@ -150,7 +188,7 @@ impl Calibration {
             area += 0.5 * (above[at] + above_at(above, at + 1, 0.0));
         }
         let excess = (area / BINS_AN_OCTAVE / share.max(1e-30)).max(LEAST_EXCESS);
-        let prior = PRIOR_SHARE * total + PRIOR_SAMPLES * self.weight as f32;
+        let prior = PRIOR_SHARE * total + PRIOR_SAMPLES * self.weight;
         let excess = (excess * share + PRIOR_EXCESS * prior) / (share + prior);
         self.tails[part] = Tail {
             start: LOWEST + (bin as f32 + inside) / BINS_AN_OCTAVE,
@@ -210,9 +248,22 @@ fn edge(bin: usize) -> f32 {
     THIRDS[thirds % 3] * (1_u32 << (thirds / 3)) as f32 / 32.0
 }
 
+/// How much of `held` lies beyond a place.
+#[inline]
+fn share(held: &Histogram, at: f32) -> f32 {
+    let (bin, inside) = bin(at);
+    // Four sums side by side, always in this order, over all bins: cheaper than to begin somewhere.
+    let mut sums = [0.0; 4];
+    for (at, count) in held.iter().enumerate() {
+        sums[at % 4] += if at > bin { *count } else { 0.0 };
+    }
+    let above = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+    above + held[bin] * (1.0 - inside)
+}
+
 /// How much lies above the place `inside` of `bin`.
 #[inline]
-fn above_at(above: &[f32; BINS], bin: usize, inside: f32) -> f32 {
+fn above_at(above: &Histogram, bin: usize, inside: f32) -> f32 {
     let here = above.get(bin).copied().unwrap_or(0.0);
     let next = above.get(bin + 1).copied().unwrap_or(0.0);
     here - inside * (here - next)
@@ -220,7 +271,7 @@ fn above_at(above: &[f32; BINS], bin: usize, inside: f32) -> f32 {
 
 /// Where `wanted` of `above` lies above: a bin and how far inside.
 #[inline]
-fn quantile(above: &[f32; BINS], wanted: f32) -> (usize, f32) {
+fn quantile(above: &Histogram, wanted: f32) -> (usize, f32) {
     let mut bin = BINS - 1;
     while bin > 0 && above[bin] < wanted {
         bin -= 1;
@@ -235,12 +286,28 @@ fn quantile(above: &[f32; BINS], wanted: f32) -> (usize, f32) {
 mod tests {
     use super::*;
 
+    #[derive(Default)]
+    struct Both {
+        calibration: Calibration,
+        past: Past,
+    }
+
+    impl Both {
+        fn learn(&mut self, at: f32, fade: f32, seen: u32) {
+            self.calibration.learn(&mut self.past, [at; PARTS], fade, seen, 0.01);
+        }
+
+        fn rarity(&self, part: usize, at: f32) -> f32 {
+            self.calibration.rarity(&self.past, part, at)
+        }
+    }
+
     /// A past of `count` numbers `z`, all parts alike.
-    fn past(z: impl Fn(u32) -> f32, count: u32) -> Calibration {
-        let mut past = Calibration::default();
+    fn past(z: impl Fn(u32) -> f32, count: u32) -> Both {
+        let mut past = Both::default();
         for seen in 0..count {
             let z = z(seen);
-            past.learn([half_log2(z * z); PARTS], 1e-5, seen, 0.01);
+            past.learn(half_log2(z * z), 1e-5, seen);
         }
         past
     }
@@ -282,22 +349,33 @@ mod tests {
     #[test]
     fn the_band_holds_all_but_its_share() {
         let past = past(exponential, 20_000);
-        let outside = (0..20_000).filter(|&seen| exponential(seen).powi(2) > past.band(0)).count();
+        let outside =
+            (0..20_000).filter(|&seen| exponential(seen).powi(2) > past.calibration.band(0)).count();
         assert!((100..=300).contains(&outside), "{outside}");
     }
 
     #[test]
     fn a_long_past_stays_a_number() {
-        let mut past = Calibration::default();
+        let mut past = Both::default();
         for seen in 0..200_000 {
-            past.learn([half_log2(1.0); PARTS], 1e-3, seen, 0.01);
+            past.learn(half_log2(1.0), 1e-3, seen);
         }
-        assert!(past.weight <= 1e20 && past.total.is_finite());
+        assert!(past.calibration.weight <= 1e20 && past.calibration.total.is_finite());
         assert!(past.rarity(0, half_log2(1.0)) < 0.5 && past.rarity(0, half_log2(100.0)) > 3.0);
     }
 
     #[test]
+    fn what_has_gathered_counts_with_the_eighth() {
+        let mut past = past(|_| 1.0, 8 * 40);
+        for seen in 320..328 {
+            assert!(past.rarity(0, half_log2(1e4)) > 2.0, "{seen}");
+            past.learn(half_log2(1e6), 1e-5, seen);
+        }
+        assert!(past.rarity(0, half_log2(1e4)) < 2.0);
+    }
+
+    #[test]
     fn without_a_past_nothing_is_rare() {
-        assert_eq!(Calibration::default().rarity(3, 5.0), 0.0);
+        assert_eq!(Both::default().rarity(3, 5.0), 0.0);
     }
 }

@@ -19,6 +19,8 @@ pub(super) struct Clock {
     step_s: f32,
     /// Seconds since the first sample, as far as anybody asks.
     age_s: f32,
+    /// By how many powers of ten samples are more than one a minute.
+    decades: f32,
 }
 
 /// The step as the parts of the detector need it, at one sample.
@@ -27,6 +29,8 @@ pub(super) struct Pace {
     pub(super) step_s: f64,
     /// Steps since the sample before: 1, or more after a gap.
     pub(super) steps: f64,
+    /// By how many powers of ten samples are more than one a minute.
+    pub(super) decades: f32,
 }
 
 // === impl Clock ===
@@ -36,8 +40,10 @@ impl Clock {
     #[inline]
     pub(super) fn pace(&self, at_ms: i64) -> Pace {
         let step_s = if self.step_s > 0.0 { f64::from(self.step_s) } else { 60.0 };
-        let steps = self.since_s(at_ms) / step_s;
-        Pace { step_s, steps: if steps > GAP && self.step_s > 0.0 { steps.min(LONGEST_GAP) } else { 1.0 } }
+        let since = self.since_s(at_ms);
+        let is_gap = since > GAP * step_s && self.step_s > 0.0;
+        let steps = if is_gap { (since / step_s).min(LONGEST_GAP) } else { 1.0 };
+        Pace { step_s, steps, decades: self.decades }
     }
 
     /// Lets a sample of `at_ms` teach: a shorter distance moves the step at once, a longer one slowly, so
@@ -51,12 +57,16 @@ impl Clock {
             return;
         }
         self.age_s = (self.age_s + since).min(1e7);
-        self.step_s = match since / self.step_s {
+        let step_s = match since / self.step_s {
             _ if self.step_s == 0.0 => since,
             less if less < 0.7 => self.step_s + 0.3 * (since - self.step_s),
             alike if alike <= 1.5 => self.step_s + 0.05 * (since - self.step_s),
             _ => self.step_s * 1.03,
         };
+        if step_s != self.step_s {
+            self.step_s = step_s;
+            self.decades = log2((60.0 / step_s).clamp(1e-3, 1e3)) * std::f32::consts::LOG10_2;
+        }
     }
 
     /// Seconds since the first sample, up to some months.
@@ -73,12 +83,6 @@ impl Clock {
 // === impl Pace ===
 
 impl Pace {
-    /// By how many powers of ten samples are more than one a minute.
-    #[inline]
-    pub(super) fn decades(&self) -> f64 {
-        f64::from(log2((60.0 / self.step_s).clamp(1e-3, 1e3) as f32)) * std::f64::consts::LOG10_2
-    }
-
     /// The weight of a sample in a memory of `days`: that of one step in it, and at most one in 3,000.
     #[inline]
     pub(super) fn share_of_days(&self, days: f64) -> f64 {
@@ -104,6 +108,13 @@ impl Pace {
 #[inline]
 pub(super) fn first(before: u32) -> f64 {
     if before < 1 << 20 { 1.0 / (f64::from(before) + 1.0) } else { 0.0 }
+}
+
+/// The weight of a sample in an average that is plain at first, and a memory of weight `lasting` later.
+#[inline]
+pub(super) fn at_least(lasting: f64, before: u32) -> f64 {
+    // Nearly always it is later, and a product is cheaper than a quotient.
+    if lasting * (f64::from(before) + 1.0) >= 1.0 { lasting } else { lasting.max(first(before)) }
 }
 
 #[cfg(test)]
@@ -144,6 +155,6 @@ mod tests {
         assert!((clock.pace(at + 100_000).steps - 10.0).abs() < 0.1);
         assert_eq!(clock.pace(i64::MAX).steps, LONGEST_GAP);
         assert!((clock.pace(at + 10_000).share_of_days(1.0) * 8_640.0 - 1.0).abs() < 1e-12);
-        assert!((clock.pace(at + 10_000).decades() - 6.0_f64.log10()).abs() < 1e-3);
+        assert!((clock.pace(at + 10_000).decades - 6.0_f32.log10()).abs() < 1e-3);
     }
 }

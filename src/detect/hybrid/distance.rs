@@ -1,7 +1,7 @@
 //! How far a value is from where its series has long been: from its mean, from its mean less the season,
 //! and, for the band of the last hour, from that hour's mean.
 
-use super::clock::{DAY_S, Pace, first};
+use super::clock::{DAY_S, Pace, at_least};
 use super::math::clip;
 
 /// Standard deviations up to which a distance teaches.
@@ -99,20 +99,18 @@ impl Distances {
             (self.long.mean, self.plain.mean, self.hour, self.median.median) = (value, value, value, value);
             return;
         }
-        let early = first(seen);
-        let weight = early.max(share);
+        let weight = at_least(share, seen);
         self.long.learn(value, weight, weight, seen > SETTLED);
         self.plain.learn(value, weight, weight, false);
-        self.median.learn(value, early.max(1.0 / MEDIAN_ROWS));
+        self.median.learn(value, at_least(1.0 / MEDIAN_ROWS, seen));
         let hour = pace.share_of(3_600.0, 1.0 / 3.0);
-        self.hour += early.max(pace.weight(hour)) * (value - self.hour);
+        self.hour += at_least(pace.weight(hour), seen) * (value - self.hour);
         if let Some((season, before)) = season {
             if before == 0 {
                 self.seasonless = Mean { mean: self.long.mean, variance: 0.0 };
             }
-            let early = first(before);
-            let day = early.max(pace.share_of(SEASONLESS_S, 1.0 / 24.0));
-            self.seasonless.learn(value - season, day, early.max(share), before > SETTLED);
+            let day = at_least(pace.share_of(SEASONLESS_S, 1.0 / 24.0), before);
+            self.seasonless.learn(value - season, day, at_least(share, before), before > SETTLED);
         }
     }
 }

@@ -82,7 +82,7 @@ impl Energy {
 mod tests {
     use super::*;
 
-    const PACE: Pace = Pace { step_s: 60.0, steps: 1.0 };
+    const PACE: Pace = Pace { step_s: 60.0, steps: 1.0, decades: 0.0 };
 
     fn burst(side: usize, z2: f32) -> Burst {
         let mut burst = Burst::default();

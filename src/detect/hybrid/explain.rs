@@ -40,8 +40,8 @@ impl Hybrid {
             samples_seen: state.samples,
             step_seconds: look.pace.step_s,
             steps: look.pace.steps,
-            window: state.short.window(&look.short),
-            season: state.seasons.heeded(&look.season, self.most()),
+            window: state.short.window(),
+            season: state.seasons.heeded(&look.seen.season, self.most()),
             residuals: weighed.errors.into(),
             energy: weighed.energy.levels(),
             places: weighed.places.into(),
@@ -77,8 +77,8 @@ impl Hybrid {
 
     /// The forest's answer to four rarities, if it is asked.
     fn isolated(&self, state: &State, rarities: &[f32; forest::INPUTS]) -> Option<Isolation> {
-        self.place(rarities)?;
-        Some(Isolation { path: self.forest.path(rarities), rarity: self.isolation(state, rarities) })
+        let place = self.place(rarities)?;
+        Some(Isolation { path: self.forest.path(rarities), rarity: self.isolation(state, Some(place)) })
     }
 }
 

@@ -16,14 +16,19 @@ const RATE: f32 = 0.35;
 const MARGIN: f32 = 0.1;
 const SLOPE: f32 = 2.0;
 
-/// How high the energy of one series usually rises, by hour of the day.
+/// How high the energy of one series usually rises, by hour of the day: steps above the lowest place; 0 is an
+/// hour that was not met.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Habit {
-    /// Steps above the lowest place; 0 is an hour that was not met.
     usual: [u8; HOURS],
-    /// The hour under way, from 1; 0 before the first.
+}
+
+/// The hour under way.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Today {
+    /// From 1; 0 before the first.
     hour: u8,
-    /// How high it has risen in it.
+    /// How high the energy has risen in it.
     highest: u8,
 }
 
@@ -42,24 +47,29 @@ impl Habit {
         ((height - usual - MARGIN) * SLOPE).clamp(0.0, 1.0)
     }
 
-    /// Lets a height at an hour teach.
-    #[inline]
-    pub(super) fn learn(&mut self, hour: usize, height: f32) {
-        let now = (hour % HOURS) as u8 + 1;
-        if now != self.hour {
-            self.end_hour();
-            (self.hour, self.highest) = (now, 0);
-        }
-        self.highest = self.highest.max(((height - LOWEST) * STEPS).clamp(1.0, 255.0) as u8);
-    }
-
-    fn end_hour(&mut self) {
-        if self.hour == 0 {
+    /// Lets the hour that is over teach.
+    fn learn(&mut self, today: Today) {
+        if today.hour == 0 {
             return;
         }
-        let usual = &mut self.usual[usize::from(self.hour) - 1];
-        let (before, today) = (f32::from(*usual), f32::from(self.highest));
-        *usual = if *usual == 0 { self.highest } else { (before + RATE * (today - before) + 0.5) as u8 };
+        let usual = &mut self.usual[usize::from(today.hour) - 1];
+        let (before, now) = (f32::from(*usual), f32::from(today.highest));
+        *usual = if *usual == 0 { today.highest } else { (before + RATE * (now - before) + 0.5) as u8 };
+    }
+}
+
+// === impl Today ===
+
+impl Today {
+    /// Lets a height at an hour teach; the hour before it is over, and teaches `habit`.
+    #[inline]
+    pub(super) fn learn(&mut self, habit: &mut Habit, hour: usize, height: f32) {
+        let now = (hour % HOURS) as u8 + 1;
+        if now != self.hour {
+            habit.learn(*self);
+            *self = Self { hour: now, highest: 0 };
+        }
+        self.highest = self.highest.max(((height - LOWEST) * STEPS).clamp(1.0, 255.0) as u8);
     }
 }
 
@@ -69,7 +79,7 @@ mod tests {
 
     #[test]
     fn what_comes_every_day_is_habit_after_some_days_and_news_again_later() {
-        let mut habit = Habit::default();
+        let (mut habit, mut today) = (Habit::default(), Today::default());
         let mut day = |spike: f32| {
             let mut newness = 1.0;
             for hour in 0..HOURS {
@@ -77,7 +87,7 @@ mod tests {
                 if hour == 6 {
                     newness = habit.newness(hour, height);
                 }
-                habit.learn(hour, height);
+                today.learn(&mut habit, hour, height);
             }
             newness
         };
@@ -91,9 +101,9 @@ mod tests {
 
     #[test]
     fn another_time_of_the_day_is_news() {
-        let mut habit = Habit::default();
+        let (mut habit, mut today) = (Habit::default(), Today::default());
         for _ in 0..10 {
-            (0..HOURS).for_each(|hour| habit.learn(hour, if hour == 6 { 4.5 } else { 1.6 }));
+            (0..HOURS).for_each(|hour| today.learn(&mut habit, hour, if hour == 6 { 4.5 } else { 1.6 }));
         }
         assert_eq!((habit.newness(15, 4.5), habit.newness(6, 6.0)), (1.0, 1.0));
         assert!(habit.newness(7, 4.0) < 0.1);

@@ -69,13 +69,7 @@ impl Method {
                 Error { size, z2: squared_z(size, sigma * sigma, super::LEAST_VARIANCE) }
             }
             Self::IsolationForest => {
-                let energy = hybrid.energy(
-                    state,
-                    &[look.errors.short, look.errors.season, look.errors.long],
-                    &look.pace,
-                );
-                let parts = hybrid.rarities_at(state, &hybrid.places(&look.errors, &energy));
-                let isolation = hybrid.isolation(state, &parts);
+                let isolation = hybrid.isolation(state, look.rare.and_then(|rare| rare.place));
                 // In orders of magnitude: as many score 1 as the onset needs, in place of a threshold.
                 let unit = (hybrid.onset_from + hybrid.onset_unit) / hybrid.z_threshold;
                 let rarity = f64::from(isolation) / unit;

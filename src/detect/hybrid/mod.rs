@@ -28,16 +28,18 @@ mod onset;
 mod parts;
 mod season;
 
+use std::sync::LazyLock;
+
 use self::autoregression::Autoregression;
-use self::calibration::{Calibration, half_log2};
+use self::calibration::{Calibration, Past, half_log2};
 use self::clock::{Clock, Pace};
 use self::distance::Distances;
 use self::energy::{Burst, Energy};
 use self::forest::Forest;
-use self::habit::Habit;
+use self::habit::{Habit, Today};
 use self::math::squared_z;
 use self::onset::{Extremes, Onset};
-use self::season::{Season, Seasons};
+use self::season::{Profiles, Season, Seasons};
 use super::{Demands, Judgement, MAX_SCORE, OUTSIDE_DATA_RANGE};
 
 pub use self::method::Method;
@@ -104,19 +106,35 @@ pub struct Hybrid {
     pub without: Parts,
 }
 
-/// What one series has learned. What every sample touches stands first.
-#[derive(Clone, Copy, Debug, Default)]
+/// What one series has learned: what every sample touches. Series lie one behind the other, so that what the next
+/// sample needs is on its way from memory already.
+#[derive(Clone, Debug, Default)]
 pub(super) struct State {
     samples: u32,
     clock: Clock,
+    today: Today,
     short: Autoregression,
     distances: Distances,
     extremes: Extremes,
     energy: Energy,
-    calibration: Calibration,
-    habit: Habit,
     seasons: Seasons,
+    calibration: Calibration,
+    /// What was made of the newest sample when it was judged: the same is needed to learn from it.
+    seen: Seen,
+    /// Nothing before the second sample.
+    slow: Option<Box<Slow>>,
 }
+
+/// What one series has learned: what is touched now and then.
+#[derive(Clone, Copy, Debug, Default)]
+struct Slow {
+    past: Past,
+    habit: Habit,
+    profiles: Profiles,
+}
+
+/// Of a series that has learned nothing yet.
+static NOTHING: LazyLock<Slow> = LazyLock::new(Slow::default);
 
 /// Places on the scale of calibration: of the short-term, the seasonal, the hourly error and the energy.
 type Places = [f32; forest::INPUTS];
@@ -124,9 +142,33 @@ type Places = [f32; forest::INPUTS];
 /// A value as the state before it sees it.
 struct Look {
     pace: Pace,
-    short: autoregression::Forecast,
-    season: season::Forecast,
     errors: Errors,
+    rare: Option<Rare>,
+    seen: Seen,
+}
+
+/// How rare four numbers are, and where on the scale of calibration the forest puts them.
+#[derive(Clone, Copy)]
+struct Rare {
+    parts: [f32; forest::INPUTS],
+    place: Option<f32>,
+}
+
+/// What of a look is needed to learn from the value.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    at_ms: i64,
+    value: f64,
+    /// What was expected in the short term.
+    short: f64,
+    season: season::Forecast,
+    /// The energy with the errors of the value in it.
+    energy: Energy,
+    places: Places,
+    /// Where the forest puts the value.
+    isolation: f32,
+    season_z2: f32,
+    is_fresh: bool,
 }
 
 /// What the hybrid's score is made of.
@@ -160,6 +202,14 @@ struct Error {
     z2: f32,
 }
 
+/// What is expected of a value, if anything, and the variance around it.
+#[derive(Clone, Copy)]
+struct Expected {
+    is_ready: bool,
+    value: f64,
+    variance: f64,
+}
+
 // === impl Hybrid ===
 
 impl Default for Hybrid {
@@ -181,7 +231,7 @@ impl Hybrid {
     #[inline]
     pub(super) fn judge(
         &self,
-        state: &State,
+        state: &mut State,
         at_ms: i64,
         value: f64,
         demands: &Demands,
@@ -190,7 +240,9 @@ impl Hybrid {
             return None;
         }
         let value = math::clip(value, LARGEST_VALUE);
-        Some(self.judge_look(state, &self.look(state, at_ms, value), value, demands))
+        let look = self.look(state, at_ms, value);
+        state.seen = look.seen;
+        Some(self.judge_look(state, &look, value, demands))
     }
 
     #[inline]
@@ -225,26 +277,27 @@ impl Hybrid {
     #[inline]
     fn weigh(&self, state: &State, look: &Look, value: f64, demands: &Demands) -> Weighed {
         let mut errors = look.errors;
+        let (mut energy, mut places, mut rare) = (look.seen.energy, look.seen.places, look.rare);
         if !demands.is_plain() {
             errors = errors.map(|error| counted(error, value, demands));
+            energy = self.energy(state, &errors, &look.pace);
+            places = errors.places(demands.sides(self.sides(&energy)));
+            rare = self.rare(state, &places);
         }
-        let Errors { short, season, hour, long } = errors;
-        let energy = self.energy(state, &[short, season, long], &look.pace);
-        let side = demands.sides(self.sides(&energy));
-        let places = [short.z2, season.z2, hour.z2, side].map(half_log2);
+        let Errors { short, season, long, .. } = errors;
         let mut weighed = Weighed { errors, energy, places, ..Weighed::default() };
         // An error of nought, or one that the rule passes over, is no anomaly, whatever came before it.
         if short.z2 + season.z2 + long.z2 == 0.0 {
             return weighed;
         }
-        weighed.onset = self.onset(state, &places, value, season.z2, demands);
+        weighed.onset = self.onset(state, &places, rare, value, season.z2, demands);
         let onset = weighed.onset.as_ref().map_or(0.0, Onset::rarity);
         if !self.without.has(Part::Onset) {
             weighed.onset_score = (f64::from(onset) - self.onset_from).max(0.0) / self.onset_unit;
         }
         weighed.lasting = self.lasting(state, look, places[ENERGY]);
         if !self.without.has(Part::State) {
-            let unit = self.state_unit + self.unit_a_decade * look.pace.decades();
+            let unit = self.state_unit + self.unit_a_decade * f64::from(look.pace.decades);
             weighed.state_score = f64::from(weighed.lasting) / unit;
         }
         weighed
@@ -257,7 +310,7 @@ impl Hybrid {
         // What is rare must be large as well, and must not be what happens at this time every day.
         if rarity > HABITUAL {
             rarity = rarity.min((2.0 + LARGE_SLOPE * (place - LARGE)).max(1.0));
-            let newness = state.habit.newness(look.season.hour(), place);
+            let newness = state.slow().habit.newness(look.seen.season.hour(), place);
             if !self.without.has(Part::Habit) && rarity > HABITUAL {
                 rarity = HABITUAL + newness * (rarity - HABITUAL);
             }
@@ -271,6 +324,7 @@ impl Hybrid {
         &self,
         state: &State,
         places: &Places,
+        rare: Option<Rare>,
         value: f64,
         season_z2: f32,
         demands: &Demands,
@@ -284,19 +338,30 @@ impl Hybrid {
             record = state.extremes.record(season_z2.sqrt(), state.samples);
         }
         // Most samples end here: nothing about them is rare.
-        if extreme + record == 0.0 && !self.is_rare(state, places) {
+        if extreme + record == 0.0 && rare.is_none() {
             return None;
         }
-        let parts = self.rarities_at(state, places);
-        let isolation = (!self.without.has(Part::Forest)).then(|| self.isolation(state, &parts));
-        let [short, season, hour, _] = parts;
+        let Rare { parts: [short, season, hour, _], place } =
+            rare.unwrap_or_else(|| self.rare_at(state, places));
+        let isolation = (!self.without.has(Part::Forest)).then(|| self.isolation(state, place));
         Some(Onset { errors: [short, season, hour], isolation, extreme, record })
     }
 
-    /// How rare what the forest says of four rarities is.
+    /// How rare what the forest says is.
     #[inline]
-    fn isolation(&self, state: &State, parts: &[f32; forest::INPUTS]) -> f32 {
-        self.place(parts).map_or(0.0, |place| state.calibration.rarity(ISOLATION, place))
+    fn isolation(&self, state: &State, place: Option<f32>) -> f32 {
+        place.map_or(0.0, |place| state.calibration.rarity(&state.slow().past, ISOLATION, place))
+    }
+
+    /// What is rare at `places`, if anything may be.
+    #[inline]
+    fn rare(&self, state: &State, places: &Places) -> Option<Rare> {
+        self.is_rare(state, places).then(|| self.rare_at(state, places))
+    }
+
+    fn rare_at(&self, state: &State, places: &Places) -> Rare {
+        let parts = self.rarities_at(state, places);
+        Rare { parts, place: self.place(&parts) }
     }
 
     /// Whether one of four numbers may be rare enough to ask the forest.
@@ -313,9 +378,12 @@ impl Hybrid {
 
     /// The energy with `errors` in it.
     #[inline]
-    fn energy(&self, state: &State, errors: &[Error; 3], pace: &Pace) -> Energy {
+    fn energy(&self, state: &State, errors: &Errors, pace: &Pace) -> Energy {
         let mut burst = Burst::default();
-        errors.iter().for_each(|error| burst.add(usize::from(error.size > 0.0), error.z2));
+        let Errors { short, season, long, .. } = errors;
+        for error in [short, season, long] {
+            burst.add(usize::from(error.size > 0.0), error.z2);
+        }
         state.energy.with(&burst, pace)
     }
 
@@ -330,7 +398,7 @@ impl Hybrid {
             // Octaves of standard deviations, in place of orders of magnitude.
             return at.max(0.0);
         }
-        state.calibration.rarity(part, at)
+        state.calibration.rarity(&state.slow().past, part, at)
     }
 
     /// Where on the scale of calibration the forest puts four rarities; nowhere in particular where none of
@@ -356,79 +424,82 @@ impl Hybrid {
     fn look(&self, state: &State, at_ms: i64, value: f64) -> Look {
         let pace = state.clock.pace(at_ms);
         let has = |part: Part| !self.without.has(part);
-        let resolution = RESOLUTION * state.distances.long.mean;
-        let least = resolution * resolution + LEAST_VARIANCE;
-        let short = state.short.forecast(least);
-        let season = state.seasons.forecast(at_ms, &pace, self.most());
-        let error = |expected: f64, variance: f64, is_ready: bool| {
-            let size = value - expected;
-            Error { size, z2: if is_ready { squared_z(size, variance, least) } else { 0.0 } }
-        };
-        let distances = &state.distances;
+        let least = state.least();
+        let short = state.short.forecast();
+        let season = state.seasons.forecast(&state.slow().profiles, at_ms, &pace, self.most());
+        let Distances { long, seasonless, plain, hour, .. } = &state.distances;
         let settled = state.samples >= SETTLED;
-        let mut long = error(distances.long.mean, distances.long.variance, settled && has(Part::LongMean));
-        if state.seasons.age().is_some_and(|age| age > SEASON_SETTLED)
-            && has(Part::Seasonless)
-            && has(Part::LongMean)
-        {
-            let Error { size, z2 } =
-                error(distances.seasonless.mean + season.season, distances.seasonless.variance, true);
-            let z2 = (self.seasonless * self.seasonless) as f32 * z2;
-            long = if z2 > long.z2 { Error { size, z2 } } else { long };
-        }
-        let errors = Errors {
+        let has_season = state.seasons.age().is_some_and(|age| age > SEASON_SETTLED) && has(Part::Seasonless);
+        // All at once: five divisions side by side cost little more than one.
+        let errors = [
             // A forecast over a gap is as uncertain as a random walk over as many steps.
-            short: error(
-                short.expected,
-                state.short.error_variance * pace.steps,
+            Expected::when(
                 state.short.is_ready() && has(Part::Autoregression),
+                short,
+                state.short.error_variance * pace.steps,
             ),
-            season: error(season.expected, state.seasons.error_variance, state.seasons.is_ready()),
-            hour: error(distances.hour, distances.plain.variance, settled && has(Part::HourMean)),
-            long,
-        };
-        Look { pace, short, season, errors }
+            Expected::when(state.seasons.is_ready(), season.expected, state.seasons.error_variance),
+            Expected::when(settled && has(Part::HourMean), *hour, plain.variance),
+            Expected::when(settled && has(Part::LongMean), long.mean, long.variance),
+            Expected::when(
+                has_season && has(Part::LongMean),
+                seasonless.mean + state.seasons.of(&season),
+                seasonless.variance,
+            ),
+        ]
+        .map(|expected| expected.error(value, least));
+        let [short_error, season_error, hour, long, mut seasonless] = errors;
+        seasonless.z2 *= (self.seasonless * self.seasonless) as f32;
+        let long = if seasonless.z2 > long.z2 { seasonless } else { long };
+        let errors = Errors { short: short_error, season: season_error, hour, long };
+        let energy = self.energy(state, &errors, &pace);
+        let [below, above] = self.sides(&energy);
+        let places = errors.places(below + above);
+        let season_z2 = errors.season.z2;
+        let rare = if settled { self.rare(state, &places) } else { None };
+        let isolation = rare.and_then(|rare| rare.place).unwrap_or(calibration::linear(0.0));
+        let seen = Seen { at_ms, value, short, season, energy, places, isolation, season_z2, is_fresh: true };
+        Look { pace, errors, rare, seen }
     }
 
     #[inline]
     pub(super) fn learn(&self, state: &mut State, at_ms: i64, value: f64, demands: &Demands) {
         let value = math::clip(value, LARGEST_VALUE);
-        let Look { pace, short, season, errors } = &self.look(state, at_ms, value);
-        let seen = state.samples;
+        let kept = state.seen;
+        let seen = if kept.is_of(at_ms, value) { kept } else { self.look(state, at_ms, value).seen };
+        // It was made of the state as it was before this sample, and is of no use after it.
+        state.seen.is_fresh = false;
+        let Seen { short, season, energy, season_z2, .. } = &seen;
+        let (before, pace) = (state.samples, &state.clock.pace(at_ms));
         let share = pace.share_of_days(SCALE_DAYS);
-        state.energy = self.energy(state, &[errors.short, errors.season, errors.long], pace);
-        if seen >= SETTLED {
-            self.learn_past(state, errors, pace, season.hour(), demands.coverage);
+        state.energy = *energy;
+        if before >= SETTLED {
+            self.learn_past(state, &seen, pace, demands.coverage);
         }
         let fade = std::f64::consts::LN_2 * pace.share_of_days(EXTREME_DAYS).min(1.0 / EXTREME_ROWS);
-        state.extremes.learn(value, errors.season.z2.sqrt(), seen, fade);
-        state.short.learn(value, short, pace, seen, share);
-        let seasonal = state.seasons.age();
-        state.seasons.learn(value, season, pace, state.clock.age_s(), share);
-        let seasonal = seasonal.map(|before| (season.season, before));
-        state.distances.learn(value, seasonal, pace, seen, share);
+        state.extremes.learn(value, season_z2.sqrt(), before, fade);
+        let seasonal = state.seasons.age().map(|age| (state.seasons.of(season), age));
+        state.distances.learn(value, seasonal, pace, before, share);
+        state.short.learn(value, *short, pace, before, share, state.least());
+        if before > 0 {
+            let slow = state.slow.get_or_insert_default();
+            state.seasons.learn(&mut slow.profiles, value, season, pace, state.clock.age_s(), share);
+        } else {
+            state.seasons.begin(value);
+        }
         state.clock.learn(at_ms);
-        state.samples = seen.saturating_add(1);
+        state.samples = before.saturating_add(1);
     }
 
-    /// Lets errors and energy teach how rare they are.
+    /// Lets the places of errors and energy teach how rare they are.
     #[inline]
-    fn learn_past(&self, state: &mut State, errors: &Errors, pace: &Pace, hour_of_day: usize, coverage: f64) {
-        let places = self.places(errors, &state.energy);
-        let place =
-            if self.is_rare(state, &places) { self.place(&self.rarities_at(state, &places)) } else { None };
-        let [short, season, hour, energy] = places;
-        state.habit.learn(hour_of_day, energy);
-        let all = [short, season, hour, energy, place.unwrap_or(calibration::linear(0.0))];
-        let fade = std::f64::consts::LN_2 * pace.share_of_days(PAST_DAYS);
-        state.calibration.learn(all, fade, state.samples, (1.0 - coverage) as f32);
-    }
-
-    /// Where on the scale of calibration the errors and the energy of a value lie.
-    #[inline]
-    fn places(&self, errors: &Errors, energy: &Energy) -> Places {
-        let [below, above] = self.sides(energy);
-        [errors.short.z2, errors.season.z2, errors.hour.z2, below + above].map(half_log2)
+    fn learn_past(&self, state: &mut State, seen: &Seen, pace: &Pace, coverage: f64) {
+        let [short, season, hour, energy] = seen.places;
+        let slow = state.slow.get_or_insert_default();
+        state.today.learn(&mut slow.habit, seen.season.hour(), energy);
+        let all = [short, season, hour, energy, seen.isolation];
+        let fade = (std::f64::consts::LN_2 * pace.share_of_days(PAST_DAYS)) as f32;
+        state.calibration.learn(&mut slow.past, all, fade, state.samples, (1.0 - coverage) as f32);
     }
 }
 
@@ -450,6 +521,22 @@ impl Weighed {
     }
 }
 
+// === impl Expected ===
+
+impl Expected {
+    #[inline]
+    fn when(is_ready: bool, value: f64, variance: f64) -> Self {
+        Self { is_ready, value, variance }
+    }
+
+    #[inline]
+    fn error(self, value: f64, least: f64) -> Error {
+        let size = value - self.value;
+        let z2 = squared_z(size, self.variance, least);
+        Error { size, z2: if self.is_ready { z2 } else { 0.0 } }
+    }
+}
+
 // === impl Errors ===
 
 impl Errors {
@@ -458,11 +545,30 @@ impl Errors {
         let Self { short, season, hour, long } = self;
         Self { short: each(short), season: each(season), hour: each(hour), long: each(long) }
     }
+
+    /// Where on the scale of calibration they and the energy lie.
+    #[inline]
+    fn places(&self, energy: f32) -> Places {
+        [self.short.z2, self.season.z2, self.hour.z2, energy].map(half_log2)
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// Whether it was made of `value` at `at_ms` by the state as it is.
+    #[inline]
+    fn is_of(&self, at_ms: i64, value: f64) -> bool {
+        self.is_fresh && self.at_ms == at_ms && self.value.to_bits() == value.to_bits()
+    }
 }
 
 // === impl State ===
 
 impl State {
+    /// Bytes of what one series has learned.
+    pub(super) const BYTES: usize = size_of::<Self>() + size_of::<Slow>();
+
     #[inline]
     pub(super) fn samples_seen(&self) -> u32 {
         self.samples
@@ -472,6 +578,18 @@ impl State {
     #[inline]
     fn is_warm(&self, demands: &Demands) -> bool {
         self.samples >= demands.min_samples.max(WARM_UP)
+    }
+
+    #[inline]
+    fn slow(&self) -> &Slow {
+        self.slow.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// The variance below which nothing is told apart.
+    #[inline]
+    fn least(&self) -> f64 {
+        let resolution = RESOLUTION * self.distances.long.mean;
+        resolution * resolution + LEAST_VARIANCE
     }
 
     /// Whether the short-term forecast errs less than the seasonal one.
@@ -484,9 +602,9 @@ impl State {
     #[inline]
     fn band(&self, look: &Look) -> (f64, f64) {
         let (expected, variance, part) = if self.is_short() {
-            (look.short.expected, self.short.error_variance * look.pace.steps, 0)
+            (look.seen.short, self.short.error_variance * look.pace.steps, 0)
         } else {
-            (look.season.expected, self.seasons.error_variance, 1)
+            (look.seen.season.expected, self.seasons.error_variance, 1)
         };
         (expected, (f64::from(self.calibration.band(part)) * variance).sqrt())
     }

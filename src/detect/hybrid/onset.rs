@@ -5,7 +5,7 @@
 //! error is the largest ever. Records are rare by construction
 //! (the n-th of n alike samples is one with probability 1/n) and silence themselves.
 
-use super::clock::first;
+use super::clock::at_least;
 
 /// How far beyond its past range, as a share of it, a value counts in full as a new extreme.
 const EXTREME: f64 = 0.05;
@@ -64,7 +64,7 @@ impl Extremes {
         }
         self.lowest = (self.lowest + fade * (value - self.lowest)).min(value);
         self.highest = (self.highest + fade * (value - self.highest)).max(value);
-        self.mean += first(seen).max(1.0 / MEAN_ROWS) as f32 * (z - self.mean);
+        self.mean += at_least(1.0 / MEAN_ROWS, seen) as f32 * (z - self.mean);
         self.record = (self.record - fade as f32 * (self.record - self.mean)).max(z);
     }
 }

@@ -7,7 +7,7 @@
 //! at full precision beside them and written back when time moves on, so that small steps are not lost and
 //! few bytes are touched.
 
-use super::clock::{DAY_S, Pace, first};
+use super::clock::{DAY_S, Pace, at_least};
 use super::math::clip;
 pub(super) use crate::detect::explanation::Season;
 use crate::detect::explanation::SeasonHeeded;
@@ -28,8 +28,6 @@ const WEEK_MARGIN: f64 = 0.97;
 const COST_CLIP: f64 = 6.0;
 const SPREAD_CLIP: f64 = 4.0;
 const PROFILE_CLIP: f64 = 20.0;
-/// The largest number of a profile.
-const LARGEST: f64 = 32_000.0;
 
 /// What one series has taught of its seasons. All zero is nothing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,33 +58,46 @@ pub(super) struct Seasons {
     is_open: bool,
     /// When the first day began, as age in seconds.
     since_s: f32,
-    day: Profile<DAY_BINS>,
-    week: Profile<HOURS>,
 }
 
-/// Numbers of 16 bits that mean multiples of a unit; 0 is none.
+/// What one series has taught of its day and its week, but for the present.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Profiles {
+    day: Profile<i16, DAY_BINS>,
+    /// What the day leaves over is small, and needs fewer digits.
+    week: Profile<i8, HOURS>,
+}
+
+/// Whole numbers that mean multiples of a unit; 0 is none.
 #[derive(Clone, Copy, Debug)]
-struct Profile<const N: usize> {
+struct Profile<T, const N: usize> {
     unit: f64,
-    numbers: [i16; N],
+    numbers: [T; N],
+}
+
+/// A whole number of a profile.
+trait Whole: Copy + Default + PartialEq + Into<f64> {
+    /// The largest size of a number before the unit widens.
+    const LARGEST: f64;
+
+    /// The nearest number of either sign that is not 0: 0 says that there is none.
+    fn nearest(value: f64) -> Self;
 }
 
 /// Where in a day and a week a moment lies.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Place {
     bin: u16,
     hour: u16,
     /// Whether the neighbour is the bin before (0) or after (2), and how much of it is heeded.
-    beside: usize,
-    share: f64,
+    beside: u8,
+    share: f32,
 }
 
 /// A forecast, with what is needed to learn from its error.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Forecast {
     pub(super) expected: f64,
-    /// What of `expected` is season.
-    pub(super) season: f64,
     place: Place,
     day: f64,
     week: f64,
@@ -97,20 +108,20 @@ pub(super) struct Forecast {
 impl Seasons {
     /// The value expected at `at_ms` by what is at most `most` of a season.
     #[inline]
-    pub(super) fn forecast(&self, at_ms: i64, pace: &Pace, most: Season) -> Forecast {
+    pub(super) fn forecast(&self, profiles: &Profiles, at_ms: i64, pace: &Pace, most: Season) -> Forecast {
         let place = Place::of(at_ms, pace, self.bins);
         if !self.is_open {
-            return Forecast { expected: self.level, season: 0.0, place, day: 0.0, week: 0.0 };
+            return Forecast { expected: self.level, place, day: 0.0, week: 0.0 };
         }
-        let day = self.day_part(&place);
-        let week = if place.hour == self.hour_at { self.near(HOUR) } else { self.week.get(place.hour) };
+        let day = self.day_part(profiles, &place);
+        let week = if place.hour == self.hour_at { self.near(HOUR) } else { profiles.week.get(place.hour) };
         let week = week.unwrap_or(0.0);
         let season = match self.cheapest(most) {
             Season::None => 0.0,
             Season::Day => day,
             Season::Week => day + week,
         };
-        Forecast { expected: self.level + season, season, place, day, week }
+        Forecast { expected: self.level + season, place, day, week }
     }
 
     /// Which forecast errs least.
@@ -132,7 +143,7 @@ impl Seasons {
         SeasonHeeded {
             chosen: if self.is_open { self.cheapest(most) } else { Season::None },
             level: self.level,
-            value: forecast.season,
+            value: self.of(forecast),
             day: forecast.day,
             week: forecast.week,
             costs: self.costs,
@@ -141,14 +152,14 @@ impl Seasons {
 
     /// What the day's profile says, between the present bin and its neighbour.
     #[inline]
-    fn day_part(&self, place: &Place) -> f64 {
+    fn day_part(&self, profiles: &Profiles, place: &Place) -> f64 {
         let (own, beside) = if place.bin == self.day_at {
-            (self.near(NOW), self.near(place.beside))
+            (self.near(NOW), self.near(usize::from(place.beside)))
         } else {
-            (self.day.get(place.bin), self.day.get(self.around(place.bin)[place.beside]))
+            (profiles.day.get(place.bin), profiles.day.get(self.around(place.bin)[usize::from(place.beside)]))
         };
         // Without an own bin nothing is known of this time of the day.
-        own.map_or(0.0, |own| own + place.share * (beside.unwrap_or(own) - own))
+        own.map_or(0.0, |own| own + f64::from(place.share) * (beside.unwrap_or(own) - own))
     }
 
     /// The bin before `bin`, itself, and the one after it.
@@ -169,6 +180,12 @@ impl Seasons {
         self.held = (self.held & !(1 << at)) | (u8::from(value.is_some()) << at);
     }
 
+    /// What of `forecast` is season.
+    #[inline]
+    pub(super) fn of(&self, forecast: &Forecast) -> f64 {
+        forecast.expected - self.level
+    }
+
     /// How many samples have come since the first day was over, and with it there was a season to speak of.
     #[inline]
     pub(super) fn age(&self) -> Option<u32> {
@@ -181,33 +198,44 @@ impl Seasons {
         self.errors >= 10
     }
 
+    /// Begins with the first value.
+    #[inline]
+    pub(super) fn begin(&mut self, value: f64) {
+        (self.level, self.errors) = (value, 1);
+    }
+
     /// Lets `value`, for which `forecast` was made, teach. `share` is the weight of a sample in costs
     /// and the variance.
     #[inline]
-    pub(super) fn learn(&mut self, value: f64, forecast: &Forecast, pace: &Pace, age_s: f64, share: f64) {
-        if self.errors == 0 {
-            (self.level, self.errors) = (value, 1);
-            return;
-        }
+    pub(super) fn learn(
+        &mut self,
+        profiles: &mut Profiles,
+        value: f64,
+        forecast: &Forecast,
+        pace: &Pace,
+        age_s: f64,
+        share: f64,
+    ) {
         self.learn_errors(value - forecast.expected, share);
         let above = value - self.level;
-        let rate = pace.weight(LEVEL.max(first(self.errors)));
+        let rate = pace.weight(at_least(LEVEL, self.errors));
         self.level += rate * (value - forecast.expected);
         self.errors = self.errors.saturating_add(1);
         // The step is known from the second sample on, and may turn out to be another.
         if self.bins != bins(pace) && self.errors >= 2 {
+            *profiles = Profiles::default();
             return self.begin_first_day(value, bins(pace), age_s);
         }
         if self.bins == 0 {
             return;
         }
-        self.move_to(&forecast.place);
+        self.move_to(profiles, &forecast.place);
         if self.is_open {
             self.learn_profiles(above, forecast, pace, share);
         } else {
             self.learn_first_day(value);
             if age_s - f64::from(self.since_s) >= DAY_S {
-                self.end_first_day();
+                self.end_first_day(profiles);
             }
         }
     }
@@ -217,7 +245,7 @@ impl Seasons {
         let bound = SPREAD_CLIP * SPREAD_CLIP * self.error_variance;
         let square = error * error;
         let square = if self.is_ready() && bound > 0.0 { square.min(bound) } else { square };
-        let weight = share.max(first(self.errors - 1));
+        let weight = at_least(share, self.errors - 1);
         self.error_variance += weight * (square - self.error_variance);
     }
 
@@ -251,7 +279,6 @@ impl Seasons {
         self.origin = value;
         (self.bins, self.is_open, self.since_s) = (bins, false, age_s as f32);
         (self.costs, self.held) = ([0.0; 3], 0);
-        (self.day, self.week) = (Profile::default(), Profile::default());
         (self.day_at, self.hour_at) = (u16::MAX, u16::MAX);
     }
 
@@ -269,18 +296,18 @@ impl Seasons {
 
     /// From now on bins are counted from the day's mean, which is where the level starts.
     #[cold]
-    fn end_first_day(&mut self) {
-        self.write_back();
+    fn end_first_day(&mut self, profiles: &mut Profiles) {
+        self.write_back(profiles);
         let (mut sum, mut count) = (0.0, 0.0);
         for bin in 0..u16::from(self.bins) {
-            if let Some(value) = self.day.get(bin) {
+            if let Some(value) = profiles.day.get(bin) {
                 (sum, count) = (sum + value, count + 1.0);
             }
         }
         let mean = if count > 0.0 { sum / count } else { 0.0 };
         for bin in 0..u16::from(self.bins) {
-            if let Some(value) = self.day.get(bin) {
-                self.day.set(bin, value - mean);
+            if let Some(value) = profiles.day.get(bin) {
+                profiles.day.set(bin, value - mean);
             }
         }
         self.level = self.origin + mean;
@@ -294,30 +321,30 @@ impl Seasons {
 
     /// Makes the bins of `place` the present ones.
     #[inline]
-    fn move_to(&mut self, place: &Place) {
+    fn move_to(&mut self, profiles: &mut Profiles, place: &Place) {
         if place.bin != self.day_at {
-            self.write_back();
+            self.write_back(profiles);
             self.day_at = place.bin;
             for (at, bin) in self.around(place.bin).into_iter().enumerate() {
-                self.hold(at, self.day.get(bin));
+                self.hold(at, profiles.day.get(bin));
             }
             self.bin_seen = 0;
         }
         if place.hour != self.hour_at {
-            self.write_back();
+            self.write_back(profiles);
             self.hour_at = place.hour;
-            let hour = self.week.get(place.hour);
+            let hour = profiles.week.get(place.hour);
             self.hour_seen = if hour.is_some() { u16::MAX } else { 0 };
             self.hold(HOUR, hour);
         }
     }
 
-    fn write_back(&mut self) {
+    fn write_back(&self, profiles: &mut Profiles) {
         if let (true, Some(value)) = (self.day_at != u16::MAX, self.near(NOW)) {
-            self.day.set(self.day_at, value);
+            profiles.day.set(self.day_at, value);
         }
         if let (true, Some(value)) = (self.hour_at != u16::MAX, self.near(HOUR)) {
-            self.week.set(self.hour_at, value);
+            profiles.week.set(self.hour_at, value);
         }
     }
 }
@@ -334,23 +361,19 @@ impl Forecast {
 
 // === impl Profile ===
 
-impl<const N: usize> Profile<N> {
+impl<T: Whole, const N: usize> Profile<T, N> {
     #[inline]
     fn get(&self, at: u16) -> Option<f64> {
-        match self.numbers.get(usize::from(at)) {
-            None | Some(0) => None,
-            Some(number) => Some(f64::from(*number) * self.unit),
-        }
+        let number = *self.numbers.get(usize::from(at))?;
+        (number != T::default()).then(|| number.into() * self.unit)
     }
 
     fn set(&mut self, at: u16, value: f64) {
-        if value.abs() > LARGEST * self.unit {
+        if value.abs() > T::LARGEST * self.unit {
             self.widen(value);
         }
-        let number = if self.unit > 0.0 { (value / self.unit + 32_768.5) as i32 - 32_768 } else { 0 };
         if let Some(slot) = self.numbers.get_mut(usize::from(at)) {
-            // 0 says that there is none: what is as small is the next larger.
-            *slot = if number == 0 { 1 } else { number.clamp(-32_767, 32_767) as i16 };
+            *slot = T::nearest(if self.unit > 0.0 { value / self.unit } else { 0.0 });
         }
     }
 
@@ -358,23 +381,42 @@ impl<const N: usize> Profile<N> {
     #[cold]
     fn widen(&mut self, value: f64) {
         let mut unit = if self.unit > 0.0 { self.unit } else { f64::MIN_POSITIVE };
-        let wanted = 1.01 * value.abs() / LARGEST;
+        let wanted = 1.01 * value.abs() / T::LARGEST;
         // Powers of two, so that what is kept is the same number in another unit.
         while unit < wanted && unit < 1e200 {
             unit *= if wanted > 65_536.0 * unit { 65_536.0 } else { 2.0 };
         }
         let ratio = self.unit / unit;
-        for number in self.numbers.iter_mut().filter(|number| **number != 0) {
-            let scaled = (f64::from(*number) * ratio + 32_768.5) as i32 - 32_768;
-            *number = if scaled == 0 { 1 } else { scaled as i16 };
+        for number in self.numbers.iter_mut().filter(|number| **number != T::default()) {
+            *number = T::nearest((*number).into() * ratio);
         }
         self.unit = unit;
     }
 }
 
-impl<const N: usize> Default for Profile<N> {
+impl<T: Whole, const N: usize> Default for Profile<T, N> {
     fn default() -> Self {
-        Self { unit: 0.0, numbers: [0; N] }
+        Self { unit: 0.0, numbers: [T::default(); N] }
+    }
+}
+
+// === impl Whole ===
+
+impl Whole for i16 {
+    const LARGEST: f64 = 32_000.0;
+
+    fn nearest(value: f64) -> Self {
+        let number = (value + 32_768.5) as i32 - 32_768;
+        if number == 0 { 1 } else { number.clamp(-32_767, 32_767) as Self }
+    }
+}
+
+impl Whole for i8 {
+    const LARGEST: f64 = 125.0;
+
+    fn nearest(value: f64) -> Self {
+        let number = (value + 128.5) as i32 - 128;
+        if number == 0 { 1 } else { number.clamp(-127, 127) as Self }
     }
 }
 
@@ -389,7 +431,7 @@ impl Place {
         const WEEK_MS: u64 = 7 * DAY_MS as u64;
         const ORIGIN: u64 = ((1 << 62) / WEEK_MS) * WEEK_MS;
         let in_week = ((at_ms as u64).wrapping_add(ORIGIN) % WEEK_MS) as u32;
-        let position = f64::from(in_week % DAY_MS) * (f64::from(bins) / f64::from(DAY_MS));
+        let position = f64::from(in_week % DAY_MS) * (f64::from(bins) * (1.0 / f64::from(DAY_MS)));
         let bin = position as u16;
         let offset = position - f64::from(bin) - 0.5;
         // A bin that holds one sample is that sample; one that holds more is a line between centres.
@@ -398,7 +440,7 @@ impl Place {
             bin,
             hour: (in_week / HOUR_MS) as u16,
             beside: if offset < 0.0 { 0 } else { 2 },
-            share: if holds_more { offset.abs() } else { 0.0 },
+            share: if holds_more { offset.abs() as f32 } else { 0.0 },
         }
     }
 }
@@ -423,11 +465,16 @@ mod tests {
     /// Teaches `count` values every `step_s` seconds; gives the seasons and the last 200 errors' mean size.
     fn taught(step_s: i64, count: i64, value: impl Fn(i64) -> f64) -> (Seasons, f64) {
         let (mut seasons, mut clock, mut errors) = (Seasons::default(), Clock::default(), Vec::new());
+        let mut profiles = Profiles::default();
         for at_ms in (0..count).map(|i| START + i * step_s * 1_000) {
             let pace = clock.pace(at_ms);
-            let forecast = seasons.forecast(at_ms, &pace, Season::Week);
+            let forecast = seasons.forecast(&profiles, at_ms, &pace, Season::Week);
             errors.push((value(at_ms) - forecast.expected).abs());
-            seasons.learn(value(at_ms), &forecast, &pace, clock.age_s(), 1.0 / 3_000.0);
+            if errors.len() == 1 {
+                seasons.begin(value(at_ms));
+            } else {
+                seasons.learn(&mut profiles, value(at_ms), &forecast, &pace, clock.age_s(), 1.0 / 3_000.0);
+            }
             clock.learn(at_ms);
         }
         let last = &errors[errors.len() - 200..];
@@ -473,7 +520,7 @@ mod tests {
 
     #[test]
     fn a_profile_keeps_what_it_is_told() {
-        let mut profile: Profile<24> = Profile::default();
+        let mut profile: Profile<i16, 24> = Profile::default();
         profile.set(0, 1.0);
         profile.set(1, -1e-3);
         assert_eq!((profile.get(0), profile.get(2)), (Some(1.0), None));
@@ -487,7 +534,7 @@ mod tests {
 
     #[test]
     fn a_place_is_the_same_for_any_time_there_is() {
-        let pace = Pace { step_s: 60.0, steps: 1.0 };
+        let pace = Pace { step_s: 60.0, steps: 1.0, decades: 0.0 };
         for at_ms in [0, -1, i64::MIN, i64::MAX, START] {
             let place = Place::of(at_ms, &pace, 96);
             assert!(place.bin < 96 && usize::from(place.hour) < HOURS && (0.0..=0.5).contains(&place.share));

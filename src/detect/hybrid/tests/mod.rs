@@ -34,9 +34,9 @@ impl Walk {
         Self { demands: Demands { method, ..Demands::default() }, ..Self::new() }
     }
 
-    fn judge(&self, value: f64) -> Judgement {
+    fn judge(&mut self, value: f64) -> Judgement {
         let nothing = Judgement { score: 0.0, expected: value, lower: value, upper: value };
-        self.hybrid.judge(&self.state, self.at_ms, value, &self.demands).unwrap_or(nothing)
+        self.hybrid.judge(&mut self.state, self.at_ms, value, &self.demands).unwrap_or(nothing)
     }
 
     fn step(&mut self, value: f64) -> f64 {

@@ -17,7 +17,21 @@ fn any_method() -> impl Strategy<Value = Method> {
 #[test]
 fn what_is_learned_holds_no_memory_of_its_own() {
     fn is_plain<T: Copy + 'static>(_: &T) {}
-    is_plain(&Walk::new().state);
+    is_plain(&Slow::default());
+    let State {
+        slow: _,
+        samples,
+        clock,
+        today,
+        short,
+        distances,
+        extremes,
+        energy,
+        seasons,
+        calibration,
+        seen,
+    } = State::default();
+    is_plain(&(samples, clock, today, short, distances, extremes, energy, seasons, calibration, seen));
 }
 
 #[test]
