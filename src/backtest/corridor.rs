@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::Series;
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
+use crate::detect::Explanation;
 use crate::inject::{Emit, Names, Output, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
 use crate::rules::config::{OneOrMany, RawOutput};
-use crate::rules::{Kind, OutputNames, RawRule, RuleError, RuleSet, RuleSetError};
+use crate::rules::{Kind, OutputNames, RawRule, RuleError, RuleSet, RuleSetError, Selector};
 use crate::series::labels::{METRIC_NAME, Pair, SeriesLabels};
 use crate::series::{Scope, ScopeName, Scopes, Spelling, Table};
 use crate::signals::Signal;
@@ -27,6 +28,8 @@ pub struct Corridor {
     batch: Batch,
     labels: Labels,
     names: Names,
+    /// Selects the series.
+    any: Selector,
     signal: Signal,
     before: Option<Sample>,
     last: Said,
@@ -107,7 +110,13 @@ impl Corridor {
         if names.all().any(|name| name == series.metric_name()) {
             return Err(CorridorError::OwnOutput(series.clone()));
         }
-        let rules = vec![rule.check().map_err(CorridorError::Rule)?];
+        let rule = rule.check().map_err(CorridorError::Rule)?;
+        let any = rule
+            .selectors
+            .first()
+            .cloned()
+            .ok_or_else(|| CorridorError::Rule(vec![RuleError::NoSelector]))?;
+        let rules = vec![rule];
         let rules = RuleSet::compile(rules, Vec::new(), OutputNames::by_templates(["$VAR"]))?;
         let settings = Settings::new(rules, names, Limits::default());
         let slot = ModelSlot::new(model);
@@ -119,7 +128,7 @@ impl Corridor {
         let batch = Batch { series: spans, samples: Vec::with_capacity(1) };
         let labels = Labels(series.clone().on(&Series::from_iter([(METRIC_NAME, NAMELESS)])));
         let last = Said { score: 0.0, ..Said::NOTHING };
-        Ok(Self { pipeline, scope, batch, labels, names, signal, before: None, last })
+        Ok(Self { pipeline, scope, batch, labels, names, any, signal, before: None, last })
     }
 
     /// What is said of `sample`, the next of the series; nothing of a sample that teaches nothing: one that is
@@ -144,6 +153,12 @@ impl Corridor {
         });
         self.last = heard.unwrap_or(self.last);
         heard
+    }
+
+    /// Why the newest sample was given its score, as `/api/v1/explain` tells it; nothing where there was no
+    /// forecast yet.
+    pub fn explain(&self) -> Option<Explanation> {
+        self.pipeline.explain(&self.any, 1).pop()?.explanation
     }
 
     /// What was said last; before anything was, the score 0.

@@ -5,6 +5,7 @@
 //! draws them, [`ScoreWriter`] writes them into a Prometheus.
 
 mod corridor;
+pub mod features;
 mod moment;
 pub mod profile;
 pub mod report;

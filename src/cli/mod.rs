@@ -5,9 +5,11 @@ pub mod check_config;
 pub mod config_reference;
 pub mod convert;
 pub mod demo;
+pub mod features;
 #[cfg(feature = "train")]
 pub mod forest_source;
 pub mod healthcheck;
+mod judge;
 mod log_limit;
 pub mod logging;
 pub mod profile;
@@ -39,6 +41,7 @@ enum Command {
     Demo(demo::DemoArgs),
     CheckConfig(check_config::CheckConfigArgs),
     Backtest(Box<backtest::BacktestArgs>),
+    Features(Box<features::FeaturesArgs>),
     Profile(Box<profile::ProfileArgs>),
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -82,6 +85,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args)?,
             Command::CheckConfig(args) => check_config::run(&args)?,
             Command::Backtest(args) => backtest::run(&args)?,
+            Command::Features(args) => features::run(&args)?,
             Command::Profile(args) => profile::run(&args)?,
             Command::Convert(args) => convert::run(&args)?,
             Command::Healthcheck(args) => return healthcheck::run(&args),

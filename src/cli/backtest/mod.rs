@@ -7,24 +7,19 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
-use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
 use tokio::runtime::Runtime;
 
 use self::table::{Columns, Table};
-use super::source::{Access, RowIter, SourceArgs, Take, is_broken_pipe, runtime, wrong};
+use super::judge::{Judge, JudgeArgs};
+use super::source::{Access, RowIter, SourceArgs, Take, is_broken_pipe, runtime};
 use crate::backtest::report::{Labels, Page, Point, Record};
 use crate::backtest::{Corridor, ScoreWriter, Series};
 use crate::config::sections::{Downstream as DownstreamSection, HttpUrl};
-use crate::config::yaml;
-use crate::detect::{Method, Part, Parts};
 use crate::forward::Downstream;
-use crate::model::Model;
-use crate::rules::RawRule;
-use crate::rules::config::RawKind;
 
 /// Score past series as a running Sidelong would have scored them.
 ///
@@ -38,6 +33,8 @@ use crate::rules::config::RawKind;
 pub struct BacktestArgs {
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    judge: JudgeArgs,
     /// What is written. The default is csv, and nothing but a summary with --remote-write.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -51,16 +48,6 @@ pub struct BacktestArgs {
     /// of windows by file name; or the labels of sidelong synth write, by the name of the series.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
-    /// A rule in YAML to judge by, or a file that holds one; spelled as in rules of the configuration. What it
-    /// selects and sends does not count.
-    #[arg(long, value_name = "FILE|YAML")]
-    rule: Option<String>,
-    /// Which detector judges, whatever the rule says; hybrid by default.
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::ALL.map(Method::name)))]
-    detector: Option<String>,
-    /// Judge the rate per second of a counter in place of the value, whatever the series is called.
-    #[arg(long)]
-    counter: bool,
     /// Write the scores and the band into this receiver, by remote write 1.0. A Prometheus takes what is older than
     /// an hour only within its storage.tsdb.out_of_order_time_window.
     #[arg(long, value_name = "URL")]
@@ -71,9 +58,6 @@ pub struct BacktestArgs {
     /// As --http-config, towards the receiver of --remote-write.
     #[arg(long, value_name = "FILE", requires = "remote_write")]
     remote_write_config: Option<PathBuf>,
-    /// Leave a part of the hybrid detector out, to see what it is worth. May be given more than once.
-    #[arg(long, value_name = "PART", hide = true, value_parser = PossibleValuesParser::new(Part::ALL.map(Part::name)))]
-    without: Vec<String>,
 }
 
 /// What is written.
@@ -122,12 +106,6 @@ struct Replay {
     samples: u64,
 }
 
-/// Who judges, and by what.
-struct Judge {
-    without: Parts,
-    rule: RawRule,
-}
-
 /// One series on its way.
 struct Track {
     corridor: Corridor,
@@ -162,7 +140,7 @@ impl Replay {
         if let (Some(table), true) = (&mut table, args.series_column) {
             table.name_series();
         }
-        Ok(Self { judge: Judge::new(args)?, tracks: BTreeMap::new(), table, records, receiver, samples: 0 })
+        Ok(Self { judge: args.judge.judge()?, tracks: BTreeMap::new(), table, records, receiver, samples: 0 })
     }
 
     fn finish(self, args: &BacktestArgs) -> anyhow::Result<()> {
@@ -191,7 +169,7 @@ impl Take for Replay {
 
     fn take(&mut self, series: &Series, rows: RowIter<'_>) -> anyhow::Result<()> {
         if !self.tracks.contains_key(series) {
-            self.tracks.insert(series.clone(), self.judge.track(series)?);
+            self.tracks.insert(series.clone(), Track::new(series, &self.judge)?);
         }
         let Some(track) = self.tracks.get_mut(series) else { return Ok(()) };
         if let Some(table) = &mut self.table {
@@ -242,42 +220,13 @@ fn write_page(args: &BacktestArgs, judge: String, mut records: Vec<Record>) -> a
     Ok(out.flush()?)
 }
 
-// === impl Judge ===
+// === impl Track ===
 
-impl Judge {
-    fn new(args: &BacktestArgs) -> anyhow::Result<Self> {
-        let rule = args.rule.as_deref().map_or_else(|| Ok(RawRule::default()), read_rule)?;
-        let kind = if args.counter { RawKind::Counter } else { rule.kind };
-        let detector = args.detector.as_deref().and_then(Method::named).unwrap_or(rule.detector);
-        Ok(Self {
-            without: args.without.iter().filter_map(|name| Part::named(name)).collect(),
-            rule: RawRule { kind, detector, ..rule },
-        })
+impl Track {
+    fn new(series: &Series, judge: &Judge) -> anyhow::Result<Self> {
+        let record = Record { series: series.clone(), ..Record::default() };
+        Ok(Self { corridor: judge.corridor(series)?, record })
     }
-
-    fn track(&self, series: &Series) -> anyhow::Result<Track> {
-        let corridor = Corridor::new(Model::without(self.without), self.rule.clone(), series)?;
-        Ok(Track { corridor, record: Record { series: series.clone(), ..Record::default() } })
-    }
-
-    fn describe(&self) -> String {
-        let rule =
-            if self.rule.name.is_empty() { String::new() } else { format!(", rule {}", self.rule.name) };
-        let version = env!("CARGO_PKG_VERSION");
-        format!("Scored by Sidelong {version}, detector {}{rule}.", self.rule.detector.name())
-    }
-}
-
-/// The rule in the file called `text`, or else in `text` itself.
-fn read_rule(text: &str) -> anyhow::Result<RawRule> {
-    let path = Path::new(text);
-    if path.is_file() {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        return yaml::from_str(&text).map_err(|problems| wrong(path, &problems));
-    }
-    ensure!(text.contains(':'), "--rule {text} is neither a file nor a rule in YAML");
-    yaml::from_str(text).map_err(|problems| wrong(Path::new("--rule"), &problems))
 }
 
 // === impl Receiver ===

@@ -5,6 +5,8 @@ use clap::Parser;
 use super::*;
 use crate::backtest::source::Row;
 use crate::batch::Sample;
+use crate::model::Model;
+use crate::rules::RawRule;
 
 #[derive(Debug, Parser)]
 #[command(name = "sidelong")]

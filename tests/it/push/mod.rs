@@ -1,5 +1,6 @@
 //! The push door by raw requests against the program: what a receiver owes (R), and what a gateway owes (T, F, B-8).
 
+mod features;
 mod gateway;
 mod receiver;
 mod reload;
