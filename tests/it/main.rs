@@ -11,6 +11,7 @@ mod cli;
 mod e2e;
 mod exposition;
 mod faults;
+mod forest;
 mod house;
 mod loop_back;
 mod parts;

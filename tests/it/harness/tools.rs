@@ -21,6 +21,8 @@ pub(crate) enum Tool {
     Nftables,
     /// Python's prometheus_client, whose parsers are an oracle.
     Oracle,
+    /// Python's scikit-learn, whose isolation forest is one.
+    ScikitLearn,
 }
 
 /// The program of a real part, or an early return from a test that is then counted as skipped.
@@ -68,6 +70,7 @@ impl Tool {
             Self::Nginx => "nginx",
             Self::Nftables => "nftables",
             Self::Oracle => "oracle",
+            Self::ScikitLearn => "scikit-learn",
         }
     }
 
@@ -78,7 +81,7 @@ impl Tool {
             Self::NodeExporter => "prometheus-node-exporter",
             Self::Nginx => "nginx",
             Self::Nftables => "nft",
-            Self::Oracle => "python",
+            Self::Oracle | Self::ScikitLearn => "python",
         }
     }
 

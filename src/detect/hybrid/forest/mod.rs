@@ -4,6 +4,8 @@
 //! path that ends early is led on to the leaves below it. So all trees are walked at once, without a branch.
 
 mod builtin;
+#[cfg(test)]
+mod oracle_tests;
 
 /// Numbers that a tree looks at.
 pub const INPUTS: usize = 4;
