@@ -198,6 +198,24 @@ fn parts_can_be_left_out() {
     }
 }
 
+#[test]
+fn learning_is_the_same_whatever_was_judged_before_it() {
+    let (mut judged, mut unjudged) = (Walk::new(), Walk::new());
+    for (i, value) in calm(400).enumerate() {
+        let value = if i % 50 == 49 { 10.0 * value } else { value };
+        // The value itself, another one, or nothing at all.
+        _ = judged.judge(value);
+        if i % 3 == 0 {
+            _ = judged.judge(value + 1.0);
+        }
+        for walk in [&mut judged, &mut unjudged] {
+            walk.hybrid.learn(&mut walk.state, walk.at_ms, value, &walk.demands);
+            walk.at_ms += walk.step_ms;
+        }
+    }
+    assert_eq!(judged.judge(130.0), unjudged.judge(130.0));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
