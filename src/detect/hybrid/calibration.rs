@@ -95,7 +95,8 @@ impl Calibration {
         let share = share(held, at) / total;
         let tail = match self.tails.get(part) {
             Some(tail) if at > tail.start => tail,
-            _ => return -LOG10_2 * log2(share.max(1e-12)),
+            // Sums of the same parts in another order may be a hair more than the whole.
+            _ => return (-LOG10_2 * log2(share.max(1e-12))).max(0.0),
         };
         let least = -LOG10_2 * log2((0.5 * share).max(1e-12));
         tail.fitted(at).min(least).clamp(0.0, RAREST)
