@@ -29,6 +29,7 @@ pub mod aws;
 pub mod backtest;
 pub mod model;
 pub mod simulate;
+pub mod state;
 #[cfg(feature = "train")]
 pub mod train;
 

@@ -23,6 +23,7 @@ use crate::net::client::{ClientConfigError, ClientLimits, ClientMetrics, HttpCli
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
 use crate::series::{ScopeLimits, Scopes, Table};
+use crate::state::Keeper;
 
 /// Time that the scorers have at the end for what was accepted.
 const SETTLE: Duration = Duration::from_secs(5);
@@ -164,6 +165,22 @@ impl House {
         Doors { push, scrape, serves_scores, tenant_header }
     }
 
+    /// Who keeps what series learn, if `config` names a folder for it. What was kept there goes on from here.
+    ///
+    /// # Errors
+    /// The folder is none: a mistyped name must not look like a first start.
+    pub(super) fn keeper(&self, config: &Config, registry: &mut Registry) -> anyhow::Result<Option<Keeper>> {
+        let Some(folder) = &config.state.folder else { return Ok(None) };
+        anyhow::ensure!(
+            folder.is_dir(),
+            "state.folder: {} is no folder; make it, or correct the name",
+            folder.display()
+        );
+        let keeper = Keeper::new(Arc::clone(&self.pipeline), folder, config.state.max_age.get(), registry);
+        keeper.restore(unix_millis(), config.state.restore_timeout.get());
+        Ok(Some(keeper))
+    }
+
     fn downstream(&self, config: &Config) -> Result<Option<Downstream>, ReloadFailure> {
         let Some(section) = &config.downstream else { return Ok(None) };
         let limits =
@@ -244,7 +261,7 @@ fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateEr
 }
 
 /// Milliseconds since the epoch.
-fn unix_millis() -> i64 {
+pub(super) fn unix_millis() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

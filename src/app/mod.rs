@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::ingest::DataDoor;
 use crate::net::server::{Server, ServerMetrics, bind};
 use crate::net::web::{WebGate, WebMetrics};
-use house::{House, ReloadFailure};
+use house::{House, ReloadFailure, unix_millis};
 use status::Current;
 
 /// What `sidelong run` was asked for.
@@ -75,6 +75,7 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     server_metrics.register(&mut registry);
     let web = Arc::new(WebGate::open(options.web_config.as_deref(), web_metrics)?);
     let doors = house.put_in_force(&config, house.prepare(&config)?);
+    let keeper = house.keeper(&config, &mut registry)?;
     let door = DataDoor::new(doors, Arc::clone(&house.pipeline), health.clone());
     let (reload, reloads) = reload_channel(&mut registry);
     let current = Arc::new(Current::new(config.clone()));
@@ -106,11 +107,17 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     tokio::spawn(reload_on_hangup(reload, stop.clone()));
     tokio::spawn(reloads.serve(apply, stop.clone()));
 
+    if let Some(keeper) = keeper.clone() {
+        tokio::spawn(keeper.keep(config.state.interval.get(), unix_millis, stop.clone()));
+    }
     health.set(Readiness::Ready);
     tracing::info!(%data, %admin, version = env!("CARGO_PKG_VERSION"), "Sidelong is ready");
     let data_side = async {
         data_server.serve(data_listener, door, stop.clone()).await;
         house.drained().await;
+        if let Some(keeper) = keeper {
+            keeper.save_aside(unix_millis()).await;
+        }
         // Until here probes are told that it ends, and its last metrics can be read.
         admin_stop.cancel();
     };

@@ -15,6 +15,7 @@ pub mod logging;
 pub mod profile;
 pub mod run;
 mod source;
+pub mod state;
 pub mod synth;
 pub mod version;
 
@@ -45,6 +46,7 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
+    State(state::StateArgs),
     Synth(synth::SynthArgs),
     #[cfg(feature = "train")]
     #[command(hide = true)]
@@ -89,6 +91,7 @@ impl Cli {
             Command::Profile(args) => profile::run(&args)?,
             Command::Convert(args) => convert::run(&args)?,
             Command::Healthcheck(args) => return healthcheck::run(&args),
+            Command::State(args) => state::run(&args)?,
             Command::Synth(args) => synth::run(&args)?,
             #[cfg(feature = "train")]
             Command::ForestSource(args) => forest_source::run(&args)?,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::sections::{Downstream, Findings, Limits, Scores, Scrape, Server, Tenants};
+use super::sections::{Downstream, Findings, Limits, Scores, Scrape, Server, State, Tenants};
 use super::yaml::{Document, Environment, Problem};
 use super::{Config, Problems};
 use crate::rules::preset::Preset;
@@ -29,6 +29,8 @@ pub struct RawConfig {
     pub scores: Scores,
     /// What the pull door fetches.
     pub scrape: Scrape,
+    /// What series have learned, kept beyond a restart.
+    pub state: State,
     /// Built-in rules that stand behind those of `rules`: `node_exporter`, `kubernetes`,
     /// `kube_state_metrics`, `http_red` and `cloudwatch`.
     pub presets: Vec<Preset>,
@@ -38,12 +40,12 @@ pub struct RawConfig {
 }
 
 /// The top-level keys.
-const SECTIONS: [&str; 8] =
-    ["server", "limits", "downstream", "tenants", "scores", "scrape", "presets", "rules"];
+const SECTIONS: [&str; 9] =
+    ["server", "limits", "downstream", "tenants", "scores", "scrape", "state", "presets", "rules"];
 
-/// The options that name files.
-const FILE_OPTIONS: [&str; 6] =
-    ["password_file", "credentials_file", "client_secret_file", "ca_file", "cert_file", "key_file"];
+/// The options that name files and folders.
+const FILE_OPTIONS: [&str; 7] =
+    ["password_file", "credentials_file", "client_secret_file", "ca_file", "cert_file", "key_file", "folder"];
 
 /// Reads and checks the text of a file that stands in `directory`; all that is wrong is said at once.
 pub(super) fn read(
@@ -64,6 +66,7 @@ pub(super) fn read(
         tenants: document.section("tenants", &mut problems),
         scores: document.section("scores", &mut problems),
         scrape: document.section("scrape", &mut problems),
+        state: document.section("state", &mut problems),
         presets: document.list("presets", &mut problems),
         rules: document.list("rules", &mut problems),
     };
@@ -81,6 +84,7 @@ impl RawConfig {
         self.limits.check(&mut findings);
         self.scores.check(&mut findings);
         self.scrape.check(&mut findings);
+        self.state.check(&mut findings);
         if let Some(downstream) = &self.downstream {
             downstream.check(&mut findings);
         }
@@ -103,6 +107,7 @@ impl RawConfig {
             tenants: raw.tenants.clone(),
             scores: raw.scores.clone(),
             scrape: raw.scrape.clone(),
+            state: raw.state.clone(),
             rules: Arc::new(rules),
             raw,
         }

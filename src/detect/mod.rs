@@ -7,7 +7,10 @@
 mod demands;
 mod explanation;
 mod hybrid;
+mod kept;
 mod prefetch;
+
+use kept::Kept;
 
 pub use demands::{Demands, Direction};
 pub use explanation::{
@@ -118,6 +121,21 @@ impl State {
         if let Some(state) = &self.0 {
             prefetch::prefetch(&**state);
         }
+    }
+
+    /// Appends what was learned to `to`.
+    pub fn keep(&self, to: &mut Vec<u8>) {
+        self.0.keep(to);
+    }
+
+    /// Takes what was learned from the front of `from`; nothing where that is too short, or holds no numbers.
+    pub fn recall(from: &mut &[u8]) -> Option<Self> {
+        Kept::recall(from).map(Self)
+    }
+
+    /// Fingerprint of how it is written: bytes of another layout are not to be read.
+    pub fn layout() -> u64 {
+        xxhash_rust::xxh3::xxh3_64(hybrid::State::layout().as_bytes())
     }
 
     /// How many samples have taught this state.

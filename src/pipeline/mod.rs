@@ -5,6 +5,7 @@ mod budget;
 mod clash;
 mod explain;
 mod leave;
+mod memory;
 mod observe;
 mod settings;
 mod tally;
@@ -25,6 +26,7 @@ use observe::Observer;
 
 pub use budget::{Budget, RuleBudget};
 pub use explain::Explained;
+pub use memory::{Forgotten, Memory};
 pub use settings::{Limits, Settings};
 pub use tally::{Reason, Tally};
 

@@ -26,6 +26,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "simulate/serve.rs",
             "backtest/source/prometheus.rs",
             "backtest/writer.rs",
+            "state/keeper.rs",
             "app",
             "cli",
         ],

@@ -17,3 +17,4 @@ mod loop_back;
 mod parts;
 mod push;
 mod simulate;
+mod state;

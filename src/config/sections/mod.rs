@@ -6,6 +6,7 @@ mod limits;
 mod scores;
 mod scrape;
 mod server;
+mod state;
 mod values;
 
 use std::fmt::Display;
@@ -15,6 +16,7 @@ pub use self::limits::Limits;
 pub use self::scores::Scores;
 pub use self::scrape::{Allow, Scheme, Scrape, Target};
 pub use self::server::Server;
+pub use self::state::State;
 pub use self::values::{Header, HttpUrl, ListenAddress, NameTemplate, ValueError};
 
 /// Collects what is wrong with one section, each with its path from the root.

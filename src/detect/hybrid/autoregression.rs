@@ -8,6 +8,7 @@
 use super::clock::{Pace, at_least};
 use super::math::clip;
 use crate::detect::explanation::Window;
+use crate::detect::kept::kept;
 
 /// How many values back the forecast looks.
 pub(super) const ORDER: usize = 4;
@@ -230,6 +231,20 @@ impl Autoregression {
         }
     }
 }
+
+// === kept ===
+
+kept!(Autoregression {
+    mean,
+    variance,
+    deviation,
+    error_variance,
+    lags,
+    weights,
+    inverse,
+    recent_variance,
+    errors
+});
 
 #[cfg(test)]
 mod tests {

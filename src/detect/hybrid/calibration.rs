@@ -13,6 +13,7 @@
 //! gather, and are added by eights; the energy alone, which every score asks for, is always up to date.
 
 use super::math::log2;
+use crate::detect::kept::kept;
 
 /// Numbers that are calibrated.
 pub(super) const PARTS: usize = 5;
@@ -282,6 +283,12 @@ fn quantile(above: &Histogram, wanted: f32) -> (usize, f32) {
     let inside = if held > 0.0 { ((above[bin] - wanted) / held).clamp(0.0, 1.0) } else { 0.0 };
     (bin, inside)
 }
+
+// === kept ===
+
+kept!(Calibration { weight, tails, total, added, bands, energy, gathered });
+kept!(Past { held });
+kept!(Tail { start, base, slope });
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! The step of a series, learned from its timestamps, and what a memory in time means in samples.
 
 use super::math::log2;
+use crate::detect::kept::kept;
 
 /// Seconds in a day.
 pub(super) const DAY_S: f64 = 86_400.0;
@@ -116,6 +117,10 @@ pub(super) fn at_least(lasting: f64, before: u32) -> f64 {
     // Nearly always it is later, and a product is cheaper than a quotient.
     if lasting * (f64::from(before) + 1.0) >= 1.0 { lasting } else { lasting.max(first(before)) }
 }
+
+// === kept ===
+
+kept!(Clock { last_ms, step_s, age_s, decades });
 
 #[cfg(test)]
 mod tests {

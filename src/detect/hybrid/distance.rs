@@ -3,6 +3,7 @@
 
 use super::clock::{DAY_S, Pace, at_least};
 use super::math::clip;
+use crate::detect::kept::kept;
 
 /// Standard deviations up to which a distance teaches.
 const TEACH_CLIP: f64 = 3.0;
@@ -114,3 +115,9 @@ impl Distances {
         }
     }
 }
+
+// === kept ===
+
+kept!(Mean { mean, variance });
+kept!(Median { median, distance });
+kept!(Distances { long, seasonless, plain, median, hour });

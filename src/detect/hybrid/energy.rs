@@ -6,6 +6,7 @@
 //! a rule may heed one of them.
 
 use super::clock::Pace;
+use crate::detect::kept::kept;
 
 /// Horizons of about 5, 17 and 170 samples: the weight of the newest.
 const WEIGHTS: [f32; 3] = [0.2, 0.06, 0.006];
@@ -77,6 +78,10 @@ impl Energy {
         [a[0] + b[0] + c[0], a[1] + b[1] + c[1]]
     }
 }
+
+// === kept ===
+
+kept!(Energy { levels });
 
 #[cfg(test)]
 mod tests {

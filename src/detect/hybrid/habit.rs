@@ -4,6 +4,8 @@
 //! than it usually does at about this time, the state calls nobody: the backup at six o'clock is reported for
 //! some days and then is part of the day.
 
+use crate::detect::kept::kept;
+
 /// Hours of the day.
 const HOURS: usize = 24;
 /// Steps of an octave that are told apart.
@@ -49,10 +51,8 @@ impl Habit {
 
     /// Lets the hour that is over teach.
     fn learn(&mut self, today: Today) {
-        if today.hour == 0 {
-            return;
-        }
-        let usual = &mut self.usual[usize::from(today.hour) - 1];
+        let hour = usize::from(today.hour).wrapping_sub(1);
+        let Some(usual) = self.usual.get_mut(hour) else { return };
         let (before, now) = (f32::from(*usual), f32::from(today.highest));
         *usual = if *usual == 0 { today.highest } else { (before + RATE * (now - before) + 0.5) as u8 };
     }
@@ -72,6 +72,11 @@ impl Today {
         self.highest = self.highest.max(((height - LOWEST) * STEPS).clamp(1.0, 255.0) as u8);
     }
 }
+
+// === kept ===
+
+kept!(Habit { usual });
+kept!(Today { hour, highest });
 
 #[cfg(test)]
 mod tests {

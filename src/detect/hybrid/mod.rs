@@ -40,6 +40,7 @@ use self::habit::{Habit, Today};
 use self::math::squared_z;
 use self::onset::{Extremes, Onset};
 use self::season::{Profiles, Season, Seasons};
+use super::kept::{Kept, kept};
 use super::{Demands, Judgement, MAX_SCORE, OUTSIDE_DATA_RANGE};
 
 pub use self::method::Method;
@@ -607,6 +608,70 @@ impl State {
             (look.seen.season.expected, self.seasons.error_variance, 1)
         };
         (expected, (f64::from(self.calibration.band(part)) * variance).sqrt())
+    }
+}
+
+// === kept ===
+
+kept!(Slow { past, habit, profiles });
+
+/// All but what was made of the newest sample when it was judged.
+impl Kept for State {
+    const LAYOUT: &'static str =
+        "State samples clock today short distances extremes energy seasons calibration slow\n";
+
+    fn keep(&self, to: &mut Vec<u8>) {
+        let Self {
+            samples,
+            clock,
+            today,
+            short,
+            distances,
+            extremes,
+            energy,
+            seasons,
+            calibration,
+            slow,
+            seen: _,
+        } = self;
+        samples.keep(to);
+        clock.keep(to);
+        today.keep(to);
+        short.keep(to);
+        distances.keep(to);
+        extremes.keep(to);
+        energy.keep(to);
+        seasons.keep(to);
+        calibration.keep(to);
+        slow.keep(to);
+    }
+
+    fn recall(from: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            samples: Kept::recall(from)?,
+            clock: Kept::recall(from)?,
+            today: Kept::recall(from)?,
+            short: Kept::recall(from)?,
+            distances: Kept::recall(from)?,
+            extremes: Kept::recall(from)?,
+            energy: Kept::recall(from)?,
+            seasons: Kept::recall(from)?,
+            calibration: Kept::recall(from)?,
+            slow: Kept::recall(from)?,
+            seen: Seen::default(),
+        })
+    }
+}
+
+impl State {
+    /// Names all that is kept, in order.
+    pub(super) fn layout() -> String {
+        let outer = [Self::LAYOUT, Slow::LAYOUT, Clock::LAYOUT, Today::LAYOUT, Autoregression::LAYOUT];
+        let inner =
+            [Distances::LAYOUT, Extremes::LAYOUT, Energy::LAYOUT, Seasons::LAYOUT, Calibration::LAYOUT];
+        let slow = [Past::LAYOUT, Habit::LAYOUT, Profiles::LAYOUT];
+        let sizes = [size_of::<Self>(), size_of::<Slow>()];
+        format!("{}{}{}{sizes:?}", outer.concat(), inner.concat(), slow.concat())
     }
 }
 

@@ -6,6 +6,7 @@
 //! (the n-th of n alike samples is one with probability 1/n) and silence themselves.
 
 use super::clock::at_least;
+use crate::detect::kept::kept;
 
 /// How far beyond its past range, as a share of it, a value counts in full as a new extreme.
 const EXTREME: f64 = 0.05;
@@ -94,6 +95,10 @@ impl Onset {
         median + FOREST * (isolation - median) + BONUS * (self.extreme + self.record)
     }
 }
+
+// === kept ===
+
+kept!(Extremes { lowest, highest, record, mean });
 
 #[cfg(test)]
 mod tests {

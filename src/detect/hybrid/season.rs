@@ -11,6 +11,7 @@ use super::clock::{DAY_S, Pace, at_least};
 use super::math::clip;
 pub(super) use crate::detect::explanation::Season;
 use crate::detect::explanation::SeasonHeeded;
+use crate::detect::kept::{Kept, kept};
 
 const DAY_BINS: usize = 96;
 const HOURS: usize = 168;
@@ -452,6 +453,39 @@ fn bins(pace: &Pace) -> u8 {
         quarter if quarter <= 1_350.0 => DAY_BINS as u8,
         half if half <= 2_700.0 => 48,
         _ => 24,
+    }
+}
+
+// === kept ===
+
+kept!(Seasons {
+    level,
+    origin,
+    error_variance,
+    costs,
+    near,
+    errors,
+    day_at,
+    hour_at,
+    bin_seen,
+    hour_seen,
+    held,
+    bins,
+    is_open,
+    since_s
+});
+kept!(Profiles { day, week });
+
+impl<T: Kept + Whole, const N: usize> Kept for Profile<T, N> {
+    const LAYOUT: &'static str = "Profile unit numbers\n";
+
+    fn keep(&self, to: &mut Vec<u8>) {
+        self.unit.keep(to);
+        self.numbers.keep(to);
+    }
+
+    fn recall(from: &mut &[u8]) -> Option<Self> {
+        Some(Self { unit: Kept::recall(from)?, numbers: Kept::recall(from)? })
     }
 }
 
