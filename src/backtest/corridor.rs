@@ -48,6 +48,8 @@ pub struct Said {
     pub lower: f64,
     /// The upper edge of its band.
     pub upper: f64,
+    /// How far the score is to be trusted, where the rule asks for it.
+    pub confidence: Option<f64>,
 }
 
 /// Why there is no corridor.
@@ -86,7 +88,8 @@ struct Labels(Series);
 // === impl Corridor ===
 
 impl Corridor {
-    /// A corridor in which `model` judges `series` by `rule`; what the rule selects and sends is overruled.
+    /// A corridor in which `model` judges `series` by `rule`; what the rule selects and sends is overruled, but for
+    /// the confidence.
     ///
     /// # Errors
     ///
@@ -95,8 +98,9 @@ impl Corridor {
         if rule.exclude {
             return Err(CorridorError::Excludes);
         }
-        let outputs =
+        let mut outputs =
             vec![RawOutput::AnomalyScore, RawOutput::Yhat, RawOutput::YhatLower, RawOutput::YhatUpper];
+        outputs.extend(rule.provides(RawOutput::AnomalyConfidence).then_some(RawOutput::AnomalyConfidence));
         let rule = RawRule {
             matches: OneOrMany(vec![ANY.into()]),
             provide_series: Some(outputs),
@@ -170,8 +174,14 @@ impl Corridor {
 // === impl Said ===
 
 impl Said {
-    const NOTHING: Self =
-        Self { judged: f64::NAN, score: f64::NAN, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+    const NOTHING: Self = Self {
+        judged: f64::NAN,
+        score: f64::NAN,
+        expected: f64::NAN,
+        lower: f64::NAN,
+        upper: f64::NAN,
+        confidence: None,
+    };
 }
 
 // === impl Listener ===
@@ -185,6 +195,7 @@ impl Emit for Listener<'_> {
             () if is(Output::Yhat) => &mut said.expected,
             () if is(Output::YhatLower) => &mut said.lower,
             () if is(Output::YhatUpper) => &mut said.upper,
+            () if is(Output::AnomalyConfidence) => said.confidence.insert(f64::NAN),
             () => return,
         };
         *slot = sample.value;

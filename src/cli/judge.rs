@@ -12,13 +12,13 @@ use crate::config::yaml;
 use crate::detect::{Method, Part, Parts};
 use crate::model::Model;
 use crate::rules::RawRule;
-use crate::rules::config::RawKind;
+use crate::rules::config::{RawKind, RawOutput};
 
 /// Who judges, and by what.
 #[derive(Clone, Debug, Args)]
 pub(super) struct JudgeArgs {
     /// A rule in YAML to judge by, or a file that holds one; spelled as in rules of the configuration. What it
-    /// selects and sends does not count.
+    /// selects does not count, nor what it sends, but that anomaly_confidence in provide_series adds that column.
     #[arg(long, value_name = "FILE|YAML")]
     rule: Option<String>,
     /// Which detector judges, whatever the rule says; hybrid by default.
@@ -72,6 +72,11 @@ impl Judge {
     /// A corridor for `series`.
     pub(super) fn corridor(&self, series: &Series) -> Result<Corridor, CorridorError> {
         Corridor::new(Model::without(self.without), self.rule.clone(), series)
+    }
+
+    /// Whether the rule asks for the confidence.
+    pub(super) fn has_confidence(&self) -> bool {
+        self.rule.provides(RawOutput::AnomalyConfidence)
     }
 
     /// Who it is, in a sentence.

@@ -27,6 +27,11 @@ pub struct Explanation {
     pub detector: Method,
     /// Which part of it decided.
     pub spoke: Voice,
+    /// How far the verdict, anomaly or none, is to be trusted, 0 to 1: by how much has been seen, and how many of the
+    /// parts and the band agree with it.
+    pub confidence: f64,
+    /// What share of the score is due to what; nothing where the score is 0.
+    pub shares: Option<Shares>,
     /// How many samples had taught before.
     pub samples_seen: u32,
     /// Seconds from sample to sample, as far as is known.
@@ -73,6 +78,22 @@ pub enum Voice {
     Error,
     /// The range that the rule allows.
     DataRange,
+}
+
+/// What share of a score is due to what. Together 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub struct Shares {
+    /// That something goes on: the energy of late.
+    pub state: f64,
+    /// That something begins: errors that are rare.
+    pub errors: f64,
+    /// That they are rare together, by the forest.
+    pub forest: f64,
+    /// That the value or its error is the most extreme so far.
+    pub extremes: f64,
+    /// That the value is outside of the range that the rule allows.
+    pub data_range: f64,
 }
 
 /// The newest values before the one that is judged, newest first.
@@ -166,4 +187,16 @@ pub struct Rarity {
     pub rarity: f32,
     /// In units of the score: the score of the hybrid is the root of the sum of squares of both parts.
     pub score: f64,
+}
+
+// === impl Shares ===
+
+impl Shares {
+    /// The names of all shares.
+    pub const NAMES: [&'static str; 5] = ["state", "errors", "forest", "extremes", "data_range"];
+
+    /// All shares, in the order of their names.
+    pub fn all(&self) -> [f64; Self::NAMES.len()] {
+        [self.state, self.errors, self.forest, self.extremes, self.data_range]
+    }
 }

@@ -14,7 +14,8 @@ use kept::Kept;
 
 pub use demands::{Demands, Direction};
 pub use explanation::{
-    Calibrated, Explanation, Isolation, Rarity, Residual, Residuals, Season, SeasonHeeded, Voice, Window,
+    Calibrated, Explanation, Isolation, Rarity, Residual, Residuals, Season, SeasonHeeded, Shares, Voice,
+    Window,
 };
 pub use hybrid::{Hybrid, Method, Part, Parts, forest};
 

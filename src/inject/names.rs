@@ -13,6 +13,10 @@ pub enum Output {
     YhatLower,
     /// The upper edge of the expected band.
     YhatUpper,
+    /// How far the score is to be trusted.
+    AnomalyConfidence,
+    /// What share of it is due to what.
+    AnomalyPart,
     /// Series of a workload whose last score was above 1.
     AnomalousSeries,
     /// Series of a workload that are scored.
@@ -40,11 +44,13 @@ pub enum TemplateError {
 
 impl Output {
     /// Every output.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::AnomalyScore,
         Self::Yhat,
         Self::YhatLower,
         Self::YhatUpper,
+        Self::AnomalyConfidence,
+        Self::AnomalyPart,
         Self::AnomalousSeries,
         Self::ScoredSeries,
     ];
@@ -56,6 +62,8 @@ impl Output {
             Self::Yhat => "yhat",
             Self::YhatLower => "yhat_lower",
             Self::YhatUpper => "yhat_upper",
+            Self::AnomalyConfidence => "anomaly_confidence",
+            Self::AnomalyPart => "anomaly_part",
             Self::AnomalousSeries => "anomalous_series",
             Self::ScoredSeries => "scored_series",
         }
@@ -70,6 +78,12 @@ impl Output {
             Self::Yhat => "Expected value of the series named in the label for.",
             Self::YhatLower => "Lower edge of the expected band of the series named in the label for.",
             Self::YhatUpper => "Upper edge of the expected band of the series named in the label for.",
+            Self::AnomalyConfidence => {
+                "How far the anomaly score of the series named in the label for is to be trusted, 0 to 1."
+            }
+            Self::AnomalyPart => {
+                "Share of the anomaly score of the series named in the label for that is due to the part."
+            }
             Self::AnomalousSeries => "Series of the workload whose last score was above 1.",
             Self::ScoredSeries => "Series of the workload that are scored.",
         }
@@ -81,7 +95,7 @@ impl Output {
 impl Names {
     /// The names that `template` gives, `$VAR` standing for [`Output::variable`].
     ///
-    /// A name lives as long as the process: there are six for each template that was ever configured.
+    /// A name lives as long as the process: there are eight for each template that was ever configured.
     ///
     /// # Errors
     /// A template without `$VAR`, or one that does not make metric names.

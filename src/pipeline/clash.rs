@@ -12,7 +12,7 @@ use crate::batch::Key;
 use crate::inject::Output;
 use crate::rules::Outputs;
 use crate::series::Scope;
-use crate::series::labels::{EXPORTED_FOR, FOR, METRIC_NAME, SeriesLabels};
+use crate::series::labels::{EXPORTED_FOR, EXPORTED_PART, FOR, METRIC_NAME, PART, SeriesLabels};
 
 /// What the streams have of their own, by scope and labels, until the next reload.
 #[derive(Debug, Default)]
@@ -75,8 +75,19 @@ impl Pipeline {
     ) -> Option<Farewell> {
         let (_, name) = sorted.iter().find(|(name, _)| *name == METRIC_NAME)?;
         let output = Output::ALL.into_iter().find(|output| settings.names.of(*output).value() == *name)?;
-        let labels = || sorted.iter().copied().filter(|(name, _)| *name != METRIC_NAME);
-        self.taken.insert(self.series.key(scope, labels()), output, settings.limits.max_series);
+        // The parts of one score are taken together.
+        let has_parts = output == Output::AnomalyPart;
+        let labels = || {
+            let own = sorted.iter().copied().filter(|(name, _)| *name != METRIC_NAME);
+            let without_part = own.filter(move |(name, _)| !(has_parts && *name == PART));
+            without_part.map(move |(name, value)| match name {
+                EXPORTED_PART if has_parts => (PART, value),
+                _ => (name, value),
+            })
+        };
+        let mut base: Vec<_> = labels().collect();
+        base.sort_unstable();
+        self.taken.insert(self.series.key(scope, base.into_iter()), output, settings.limits.max_series);
         let scored = labels().map(|(name, value)| match name {
             FOR => (METRIC_NAME, value),
             EXPORTED_FOR => (FOR, value),

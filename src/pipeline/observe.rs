@@ -1,5 +1,6 @@
 //! One sample of one series: settle what came before, judge, send.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::leave::Farewell;
@@ -7,9 +8,10 @@ use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
 use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
-use crate::detect::{Detector, Judgement};
+use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Output, Replica, Telling};
-use crate::series::{Series, Standing};
+use crate::series::labels::{Interner, SeriesLabels};
+use crate::series::{PartLabels, Series, Standing};
 
 /// A longer time between two samples of a series was not scored.
 const LONGEST_STEP_MS: i64 = 3_600_000;
@@ -65,7 +67,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         if self.teach {
             self.remember(series, plan, sample, judged.score);
         }
-        self.send(series, plan, sample.timestamp_ms, judged);
+        self.send(series, plan, sample, judged);
     }
 
     /// Whether `sample` is news: newer than its series' newest, not too new, and a number.
@@ -103,7 +105,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             Some(end) if is_stale_marker(end) => self.emit_stale(series, plan, sample.timestamp_ms),
             Some(score) if series.is_emitting() => {
                 let again = Judgement { score, ..self.judge(series, plan, sample) };
-                self.emit(series, plan, sample.timestamp_ms, again);
+                self.emit(series, plan, sample, again);
             }
             _ if repeated => {}
             _ => self.tally.unscored(reason, 1),
@@ -146,13 +148,13 @@ impl<'a, E: Emit> Observer<'a, E> {
     }
 
     #[inline]
-    fn send(&mut self, series: &mut Series, plan: &Plan, at_ms: i64, judged: Judgement) {
+    fn send(&mut self, series: &mut Series, plan: &Plan, sample: Sample, judged: Judgement) {
         let wanted = plan.emit.is_sent(judged.score, series.is_emitting());
         let sent = wanted && (series.is_emitting() || self.claim(series, plan));
         if sent {
-            self.emit(series, plan, at_ms, judged);
+            self.emit(series, plan, sample, judged);
         } else if series.is_emitting() {
-            self.emit_stale(series, plan, at_ms);
+            self.emit_stale(series, plan, sample.timestamp_ms);
         }
         if self.teach && !sent {
             self.pipeline.release(series);
@@ -160,16 +162,24 @@ impl<'a, E: Emit> Observer<'a, E> {
     }
 
     #[inline]
-    fn emit(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64, judged: Judgement) {
+    fn emit(&mut self, series: &mut Series, plan: &Plan, sample: Sample, judged: Judgement) {
+        let timestamp_ms = sample.timestamp_ms;
         if !plan.band {
             let sample = Sample { timestamp_ms, value: judged.score };
             return self.out.emit(&series.labels, self.settings.names.of(Output::AnomalyScore), sample);
         }
+        let told = if plan.outputs.are_explained() { self.explain(series, plan, sample) } else { None };
         for output in plan.outputs.iter() {
             let value = match Output::from(output) {
                 Output::Yhat => judged.expected,
                 Output::YhatLower => judged.lower,
                 Output::YhatUpper => judged.upper,
+                Output::AnomalyConfidence => told.as_ref().map_or(f64::NAN, |told| told.confidence),
+                Output::AnomalyPart => {
+                    let shares = told.as_ref().and_then(|told| told.shares);
+                    shares.into_iter().for_each(|shares| self.emit_parts(series, timestamp_ms, shares.all()));
+                    continue;
+                }
                 _ => judged.score,
             };
             // A forecast that does not exist yet is not sent.
@@ -177,6 +187,22 @@ impl<'a, E: Emit> Observer<'a, E> {
                 let name = self.settings.names.of(output.into());
                 self.out.emit(&series.labels, name, Sample { timestamp_ms, value });
             }
+        }
+    }
+
+    #[cold]
+    fn explain(&self, series: &Series, plan: &Plan, sample: Sample) -> Option<Explanation> {
+        let signal = series.signal.at(series.taught, sample)?;
+        self.detector.explain(&series.state, sample.timestamp_ms, signal, &plan.demands)
+    }
+
+    /// Sends a value for each part of the score.
+    fn emit_parts(&mut self, series: &mut Series, timestamp_ms: i64, values: [f64; Shares::NAMES.len()]) {
+        let interner = self.pipeline.series.interner();
+        let labels = series.parts.get_or_insert_with(|| Box::new(labels_of_parts(&series.labels, interner)));
+        let name = self.settings.names.of(Output::AnomalyPart);
+        for (labels, value) in labels.iter().zip(values) {
+            self.out.emit(labels, name, Sample { timestamp_ms, value });
         }
     }
 
@@ -245,18 +271,33 @@ impl<'a, E: Emit> Observer<'a, E> {
     pub(super) fn bid(&mut self, farewell: &Farewell) {
         self.tally.stale += 1;
         let end = Sample { timestamp_ms: farewell.at_ms, value: stale_marker() };
-        for output in farewell.outputs.iter() {
-            self.out.emit(&farewell.labels, farewell.names.of(output.into()), end);
+        for output in farewell.outputs.iter().map(Output::from) {
+            let name = farewell.names.of(output);
+            if output == Output::AnomalyPart {
+                let parts = labels_of_parts(&farewell.labels, self.pipeline.series.interner());
+                parts.iter().for_each(|labels| self.out.emit(labels, name, end));
+            } else {
+                self.out.emit(&farewell.labels, name, end);
+            }
         }
     }
 
-    fn emit_stale(&mut self, series: &Series, plan: &Plan, timestamp_ms: i64) {
+    fn emit_stale(&mut self, series: &mut Series, plan: &Plan, timestamp_ms: i64) {
         self.tally.stale += 1;
-        for output in plan.outputs.iter() {
-            let name = self.settings.names.of(output.into());
+        for output in plan.outputs.iter().map(Output::from) {
+            if output == Output::AnomalyPart {
+                self.emit_parts(series, timestamp_ms, [stale_marker(); Shares::NAMES.len()]);
+                continue;
+            }
+            let name = self.settings.names.of(output);
             self.out.emit(&series.labels, name, Sample { timestamp_ms, value: stale_marker() });
         }
     }
+}
+
+/// The labels of each part of the score of the series that `labels` are of.
+fn labels_of_parts(labels: &SeriesLabels, interner: &Interner) -> PartLabels {
+    Shares::NAMES.map(|part| Arc::new(labels.with_part(part, interner)))
 }
 
 /// Sends again what was last sent of `series`, unless it has ended.
@@ -282,7 +323,7 @@ pub(super) fn repeat(
     };
     let plan = settings.plan(series.rule);
     let judged = Judgement { score, ..observer.judge(series, plan, newest) };
-    observer.emit(series, plan, newest.timestamp_ms, judged);
+    observer.emit(series, plan, newest, judged);
 }
 
 /// Milliseconds since the epoch as whole seconds, held to what 32 bits can say.

@@ -192,6 +192,8 @@ impl From<rules::Output> for Output {
             rules::Output::Yhat => Self::Yhat,
             rules::Output::YhatLower => Self::YhatLower,
             rules::Output::YhatUpper => Self::YhatUpper,
+            rules::Output::AnomalyConfidence => Self::AnomalyConfidence,
+            rules::Output::AnomalyPart => Self::AnomalyPart,
         }
     }
 }

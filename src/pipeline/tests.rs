@@ -724,6 +724,77 @@ fn the_newest_sample_is_explained_as_it_was_judged() {
     assert!(house.pipeline.explain(&"{job=\"b\"}".parse().unwrap(), 10).is_empty());
 }
 
+const TRUST: &str = "[{match: up, provide_series: [anomaly_score, anomaly_confidence, anomaly_part]}]";
+
+/// The values of `anomaly_part` in `house.out` by their part.
+fn parts(house: &House) -> std::collections::BTreeMap<String, f64> {
+    let of_parts = house.out.iter().filter(|score| score.name.value() == "anomaly_part");
+    of_parts.map(|score| (score.labels.get("part").expect("a part").to_owned(), score.sample.value)).collect()
+}
+
+#[test]
+fn a_rule_may_ask_how_far_a_score_is_to_be_trusted_and_what_it_is_due_to() {
+    let mut house = House::new(TRUST);
+    house.one(START, 10.0);
+    assert!(
+        house.emitted("anomaly_confidence").is_empty() && parts(&house).is_empty(),
+        "nothing is known yet"
+    );
+    let next = house.warm();
+    assert_eq!(house.pipeline.budget().injected, 7);
+    house.one(next, 500.0);
+    let confidence = house.emitted("anomaly_confidence");
+    assert!(confidence.len() == 1 && (0.0..=1.0).contains(&confidence[0]), "{confidence:?}");
+    let shares = parts(&house);
+    assert_eq!(shares.keys().collect::<Vec<_>>(), ["data_range", "errors", "extremes", "forest", "state"]);
+    assert!((shares.values().sum::<f64>() - 1.0).abs() < 1e-9, "{shares:?}");
+    let again = house.out.clone();
+    house.one(next, 500.0);
+    let bits = |out: &[ScoreSample]| {
+        out.iter().map(|s| (s.name.value(), s.sample.value.to_bits())).collect::<Vec<_>>()
+    };
+    assert_eq!(bits(&house.out), bits(&again[..7]), "a retry is told the same");
+    assert_eq!(house.newest("anomaly_part").len(), 5);
+    house.one(next + MINUTE, stale_marker());
+    assert!(parts(&house).values().all(|value| is_stale_marker(*value)) && parts(&house).len() == 5);
+    assert_eq!(house.pipeline.budget().injected, 0);
+}
+
+#[test]
+fn f11_parts_of_a_score_end_with_it() {
+    let mut house = House::new(TRUST);
+    let next = house.warm();
+    house.one(next, 500.0);
+    house.configure("[{match: up}]");
+    house.one(next + MINUTE, 11.0);
+    assert_eq!(ends(&house, "anomaly_part"), [next + 1; 5]);
+    assert_eq!((ends(&house, "anomaly_confidence"), house.pipeline.budget().injected), (vec![next + 1], 1));
+}
+
+#[test]
+fn a_part_of_the_users_own_keeps_its_name() {
+    let mut house = House::new(TRUST);
+    let next = house.warm();
+    let own = labels(&[("__name__", "anomaly_part"), ("for", "up"), ("job", "a"), ("part", "state")]);
+    house.push(&[(own.clone(), at(next, 7.0)), (up("a"), at(next, 500.0))]);
+    house.push(&[(own, at(next + MINUTE, 7.0)), (up("a"), at(next + MINUTE, 500.0))]);
+    assert!(parts(&house).is_empty(), "{:?}", parts(&house));
+}
+
+#[test]
+fn a_label_called_part_is_moved_for_the_parts_of_its_score() {
+    let mut house = House::new(TRUST);
+    let valve = || labels(&[("__name__", "up"), ("part", "valve")]);
+    for step in 0..40 {
+        house.push(&[(valve(), at(START + step * MINUTE, 10.0 + (step % 3) as f64))]);
+    }
+    let of_parts: Vec<_> = house.out.iter().filter(|score| score.name.value() == "anomaly_part").collect();
+    assert_eq!(of_parts.len(), 5);
+    assert!(of_parts.iter().all(|score| score.labels.get("exported_part") == Some("valve")));
+    let score = house.out.iter().find(|score| score.name.value() == "anomaly_score").expect("a score");
+    assert_eq!(score.labels.get("part"), Some("valve"));
+}
+
 #[test]
 fn two_spellings_of_one_series_share_its_state() {
     let mut house = House::new(EVERYTHING);

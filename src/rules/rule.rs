@@ -1,7 +1,7 @@
 //! A checked rule: which series, and how they are judged.
 
 use super::Selector;
-use crate::detect::Method;
+use crate::detect::{Method, Shares};
 
 /// How the series of one rule are scored. Made by [`super::RawRule::check`] and right by construction.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,6 +106,10 @@ pub enum Output {
     YhatLower,
     /// The upper edge of the expected band.
     YhatUpper,
+    /// How far the score is to be trusted, 0 to 1.
+    AnomalyConfidence,
+    /// What share of the score is due to what: a series for each part, by the label `part`.
+    AnomalyPart,
 }
 
 /// A set of [`Output`]s.
@@ -192,7 +196,14 @@ impl Emit {
 
 impl Output {
     /// All, in the order in which they are sent.
-    pub const ALL: [Self; 4] = [Self::AnomalyScore, Self::Yhat, Self::YhatLower, Self::YhatUpper];
+    pub const ALL: [Self; 6] = [
+        Self::AnomalyScore,
+        Self::Yhat,
+        Self::YhatLower,
+        Self::YhatUpper,
+        Self::AnomalyConfidence,
+        Self::AnomalyPart,
+    ];
 
     /// The name that takes the place of `$VAR` in the name template.
     pub fn as_str(self) -> &'static str {
@@ -201,6 +212,8 @@ impl Output {
             Self::Yhat => "yhat",
             Self::YhatLower => "yhat_lower",
             Self::YhatUpper => "yhat_upper",
+            Self::AnomalyConfidence => "anomaly_confidence",
+            Self::AnomalyPart => "anomaly_part",
         }
     }
 
@@ -239,9 +252,15 @@ impl Outputs {
         Self(self.0 & !others.0)
     }
 
+    /// Whether a judgement has to be explained for them.
+    pub fn are_explained(self) -> bool {
+        self.contains(Output::AnomalyConfidence) || self.contains(Output::AnomalyPart)
+    }
+
     /// How many series are sent for each scored one.
     pub fn count(self) -> usize {
-        self.0.count_ones() as usize
+        let parts = if self.contains(Output::AnomalyPart) { Shares::NAMES.len() - 1 } else { 0 };
+        self.0.count_ones() as usize + parts
     }
 }
 
@@ -293,6 +312,7 @@ mod tests {
         let outputs: Outputs = [Output::YhatUpper, Output::AnomalyScore].into_iter().collect();
         assert_eq!(outputs.iter().collect::<Vec<_>>(), [Output::AnomalyScore, Output::YhatUpper]);
         assert_eq!(outputs.count(), 2);
+        assert_eq!([Output::AnomalyPart].into_iter().collect::<Outputs>().count(), 5);
         assert_eq!(outputs.without(Outputs::SCORE).iter().collect::<Vec<_>>(), [Output::YhatUpper]);
         assert!(outputs.without(outputs).is_empty());
     }

@@ -14,6 +14,11 @@ pub const FOR: &str = "for";
 /// a conflicting target label.
 pub const EXPORTED_FOR: &str = "exported_for";
 
+/// The label of a part of a score, and where one that the scored series brought itself is moved.
+pub const PART: &str = "part";
+/// See [`PART`].
+pub const EXPORTED_PART: &str = "exported_part";
+
 /// One `name="value"`, shared by all series that carry it.
 #[derive(Debug)]
 pub struct Pair {
@@ -118,6 +123,16 @@ impl SeriesLabels {
     /// nothing is renamed.
     pub fn of_itself(labels: &[(&str, &str)], interner: &Interner) -> Self {
         Self::sorted(labels.to_vec(), interner)
+    }
+
+    /// The same labels with `part` in the label [`PART`]. One that the series has itself is renamed to
+    /// [`EXPORTED_PART`].
+    pub fn with_part(&self, part: &str, interner: &Interner) -> Self {
+        let rename =
+            |pair: &Arc<Pair>| if pair.name() == PART { EXPORTED_PART } else { pair.name() }.to_owned();
+        let names: Vec<_> = self.pairs.iter().map(rename).collect();
+        let own = names.iter().zip(self.pairs.iter()).map(|(name, pair)| (name.as_str(), pair.value()));
+        Self::sorted(own.chain([(PART, part)]).collect(), interner)
     }
 
     fn sorted(mut labels: Vec<(&str, &str)>, interner: &Interner) -> Self {

@@ -7,5 +7,5 @@ mod slot;
 mod table;
 
 pub use scopes::{Scope, ScopeLimits, ScopeName, Scopes, Spelling};
-pub use slot::{Series, Standing};
+pub use slot::{PartLabels, Series, Standing};
 pub use table::{Cursor, Found, MAX_SERIES, Newcomer, Refused, SlotId, Table, Walk};

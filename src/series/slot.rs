@@ -39,11 +39,16 @@ pub struct Series {
     pub seen_s: u32,
     /// Workload that it is counted in while it stands there.
     pub workload: Option<Arc<Workload>>,
+    /// Labels of the parts of its score, once they are asked for.
+    pub parts: Option<Box<PartLabels>>,
     /// Labels of its score series.
     pub labels: Arc<SeriesLabels>,
     pub(super) scope: Arc<Scope>,
     pub(super) keys: [Key; 2],
 }
+
+/// The labels of each part of a score.
+pub type PartLabels = [Arc<SeriesLabels>; detect::Shares::NAMES.len()];
 
 /// How a series stands in the counts of its workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

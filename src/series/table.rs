@@ -249,6 +249,7 @@ impl Table {
             generation,
             seen_s: newcomer.now_s,
             workload: None,
+            parts: None,
             labels,
             scope: Arc::clone(newcomer.scope),
             keys: [newcomer.key; 2],

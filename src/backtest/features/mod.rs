@@ -4,7 +4,7 @@ mod csv;
 #[cfg(feature = "archive")]
 mod parquet;
 
-use crate::detect::{Calibrated, Explanation, Residual};
+use crate::detect::{Calibrated, Explanation, Residual, Shares};
 
 pub use self::csv::CsvFeatures;
 #[cfg(feature = "archive")]
@@ -84,7 +84,11 @@ pub fn cells(seen: &Explanation) -> Vec<(&'static str, Cell)> {
         ("onset_score", Double(seen.onset.score)),
         ("state_rarity", single(seen.state.rarity)),
         ("state_score", Double(seen.state.score)),
+        ("confidence", Double(seen.confidence)),
     ]);
+    let names = ["share_state", "share_errors", "share_forest", "share_extremes", "share_data_range"];
+    let shares = seen.shares.map_or([f64::NAN; Shares::NAMES.len()], |shares| shares.all());
+    cells.extend(names.into_iter().zip(shares.map(Double)));
     cells
 }
 

@@ -124,7 +124,9 @@ impl Replay {
     fn new(args: &BacktestArgs) -> anyhow::Result<Self> {
         let receiver = args.remote_write.as_ref().map(|url| Receiver::new(url, args)).transpose()?;
         let format = args.format.or(receiver.is_none().then_some(Format::Csv));
+        let judge = args.judge.judge()?;
         let columns = match format {
+            Some(Format::Csv) if judge.has_confidence() => Some(Columns::Confidence),
             Some(Format::Csv) => Some(Columns::All),
             Some(Format::Scorer) => Some(Columns::Squeezed),
             Some(Format::Html) | None => None,
@@ -140,7 +142,7 @@ impl Replay {
         if let (Some(table), true) = (&mut table, args.series_column) {
             table.name_series();
         }
-        Ok(Self { judge: args.judge.judge()?, tracks: BTreeMap::new(), table, records, receiver, samples: 0 })
+        Ok(Self { judge, tracks: BTreeMap::new(), table, records, receiver, samples: 0 })
     }
 
     fn finish(self, args: &BacktestArgs) -> anyhow::Result<()> {

@@ -12,6 +12,8 @@ use crate::backtest::{Said, Series};
 pub(super) enum Columns {
     /// Timestamp, value, score, expected value and band.
     All,
+    /// The same, and how far the score is to be trusted.
+    Confidence,
     /// Timestamp and the score squeezed into 0 to 1.
     Squeezed,
 }
@@ -62,8 +64,9 @@ impl<W: Write> Table<W> {
     fn write_header(&mut self) -> io::Result<()> {
         let series = if self.prefix.is_some() { "series," } else { "" };
         match self.columns {
-            Columns::All => {
-                writeln!(self.out, "{series}timestamp,value,anomaly_score,yhat,yhat_lower,yhat_upper")
+            Columns::All | Columns::Confidence => {
+                let last = if self.columns == Columns::Confidence { ",anomaly_confidence" } else { "" };
+                writeln!(self.out, "{series}timestamp,value,anomaly_score,yhat,yhat_lower,yhat_upper{last}")
             }
             Columns::Squeezed => writeln!(self.out, "{series}timestamp,anomaly_score"),
         }
@@ -74,10 +77,12 @@ impl<W: Write> Table<W> {
         let Row { timestamp, value, .. } = row;
         let prefix = self.prefix.as_deref().unwrap_or_default();
         match self.columns {
-            Columns::All => {
+            Columns::All | Columns::Confidence => {
+                let confidence =
+                    (self.columns == Columns::Confidence).then_some(said.confidence.unwrap_or(f64::NAN));
                 write!(self.out, "{prefix}{timestamp},{value},{}", said.score)?;
                 // A forecast that does not exist yet is left empty.
-                for number in [said.expected, said.lower, said.upper] {
+                for number in [said.expected, said.lower, said.upper].into_iter().chain(confidence) {
                     if number.is_nan() {
                         write!(self.out, ",")?;
                     } else {

@@ -108,6 +108,15 @@ fn a_second_series_without_a_column_for_it_is_an_error_and_with_one_a_row() {
     assert_eq!(text, "series,timestamp,anomaly_score\n\"up\",1,0\n\"down\",1,0\n\"up\",1,0\n");
 }
 
+#[test]
+fn a_rule_that_asks_for_the_confidence_gets_its_column() {
+    let rows =
+        rows(&series(60), &["--format=csv", "--rule={match: x, provide_series: [anomaly_confidence]}"]);
+    assert!(rows[0].ends_with(",yhat_upper,anomaly_confidence"), "{}", rows[0]);
+    let confidence: f64 = rows[60].split(',').next_back().unwrap().parse().unwrap();
+    assert!((0.0..=1.0).contains(&confidence));
+}
+
 fn corridor_of(series: &str) -> Corridor {
     Corridor::new(Model::builtin(), RawRule::default(), &series.parse().unwrap()).unwrap()
 }

@@ -12,8 +12,8 @@ use crate::rules::config::RawEmit;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scores {
-    /// The metric names of the scores: `$VAR` stands for `anomaly_score`, `yhat`, `yhat_lower` or
-    /// `yhat_upper`. Write for example `sidelong_$VAR` to run beside another detector.
+    /// The metric names of the scores: `$VAR` stands for `anomaly_score`, `yhat`, `yhat_lower`, `yhat_upper`,
+    /// `anomaly_confidence` or `anomaly_part`. Write for example `sidelong_$VAR` to run beside another detector.
     pub name_template: NameTemplate,
     /// When a score is sent, for rules that do not say it themselves: `always`, or `above(0.5)`.
     pub emit: RawEmit,

@@ -6,7 +6,17 @@ use super::onset::Onset;
 use super::{
     Demands, Error, Errors, Hybrid, Judgement, LARGEST_VALUE, Method, OUTSIDE_DATA_RANGE, State, Weighed,
 };
-use crate::detect::explanation::{Calibrated, Explanation, Isolation, Rarity, Residual, Residuals, Voice};
+use crate::detect::explanation::{
+    Calibrated, Explanation, Isolation, Rarity, Residual, Residuals, Shares, Voice,
+};
+
+/// Orders of magnitude from which on a number is rare.
+const RARE: f32 = 2.0;
+/// How often verdicts are right on labelled series where none of those who are asked agrees, and where all do.
+const RIGHT_ANOMALY: [f64; 2] = [0.42, 0.74];
+const RIGHT_ORDINARY: [f64; 2] = [0.45, 0.95];
+/// Samples after which half of the confidence is there that a long past gives.
+const HALF_SEEN: f64 = 50.0;
 
 // === impl Hybrid ===
 
@@ -28,6 +38,8 @@ impl Hybrid {
         let weighed = self.weigh(state, &look, value, demands);
         let rarities = self.rarities_at(state, &weighed.places);
         let onset = weighed.onset.as_ref();
+        let isolation = self.isolated(state, &rarities);
+        let spoke = self.voice(state, &weighed, &judged, value, demands);
         Some(Explanation {
             timestamp_ms: at_ms,
             value,
@@ -36,7 +48,9 @@ impl Hybrid {
             lower: judged.lower,
             upper: judged.upper,
             detector: demands.method,
-            spoke: self.voice(state, &weighed, &judged, value, demands),
+            spoke,
+            confidence: confidence(state, &weighed, &rarities, isolation.as_ref(), &judged, value),
+            shares: shares(&weighed, &judged, spoke, demands.method),
             samples_seen: state.samples,
             step_seconds: look.pace.step_s,
             steps: look.pace.steps,
@@ -46,7 +60,7 @@ impl Hybrid {
             energy: weighed.energy.levels(),
             places: weighed.places.into(),
             rarities: rarities.into(),
-            isolation: self.isolated(state, &rarities),
+            isolation,
             extreme: onset.map_or(0.0, |onset| onset.extreme),
             record: onset.map_or(0.0, |onset| onset.record),
             onset: Rarity { rarity: onset.map_or(0.0, Onset::rarity), score: weighed.onset_score },
@@ -79,6 +93,50 @@ impl Hybrid {
     fn isolated(&self, state: &State, rarities: &[f32; forest::INPUTS]) -> Option<Isolation> {
         let place = self.place(rarities)?;
         Some(Isolation { path: self.forest.path(rarities), rarity: self.isolation(state, Some(place)) })
+    }
+}
+
+/// How far the verdict is to be trusted: by how many of those who are asked agree with it, and less where little has
+/// been seen.
+fn confidence(
+    state: &State,
+    weighed: &Weighed,
+    rarities: &[f32; forest::INPUTS],
+    isolation: Option<&Isolation>,
+    judged: &Judgement,
+    value: f64,
+) -> f64 {
+    let [short, season, hour, energy] = rarities.map(|rarity| rarity >= RARE);
+    let extremes = weighed.onset.as_ref().is_some_and(|onset| onset.extreme + onset.record > 0.0);
+    let isolated = isolation.is_some_and(|isolation| isolation.rarity >= RARE);
+    let outside = value < judged.lower || value > judged.upper;
+    let voices = [short, season, hour, energy, isolated, extremes, outside];
+    let is_anomaly = judged.score >= 1.0;
+    let agree = voices.iter().filter(|voice| **voice == is_anomaly).count() as f64 / voices.len() as f64;
+    let [none, all] = if is_anomaly { RIGHT_ANOMALY } else { RIGHT_ORDINARY };
+    let seen = f64::from(state.samples);
+    (none + agree * (all - none)) * seen / (seen + HALF_SEEN)
+}
+
+/// What share of a score is due to what.
+fn shares(weighed: &Weighed, judged: &Judgement, spoke: Voice, method: Method) -> Option<Shares> {
+    match spoke {
+        Voice::WarmUp | Voice::Nobody => None,
+        Voice::DataRange => Some(Shares { data_range: 1.0, ..Shares::default() }),
+        Voice::Error if method == Method::IsolationForest => {
+            Some(Shares { forest: 1.0, ..Shares::default() })
+        }
+        Voice::Error => Some(Shares { errors: 1.0, ..Shares::default() }),
+        Voice::Onset | Voice::State => {
+            let square = judged.score * judged.score;
+            let state = (weighed.state_score * weighed.state_score / square).min(1.0);
+            let causes =
+                weighed.onset.as_ref().map_or([0.0; 3], Onset::causes).map(|cause| f64::from(cause).max(0.0));
+            let all: f64 = causes.iter().sum();
+            let begins = if all > 0.0 { (1.0 - state) / all } else { 0.0 };
+            let [errors, forest, extremes] = causes.map(|cause| cause * begins);
+            Some(Shares { state, errors, forest, extremes, data_range: 0.0 })
+        }
     }
 }
 

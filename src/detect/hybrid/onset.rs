@@ -85,6 +85,14 @@ pub(super) struct Onset {
 // === impl Onset ===
 
 impl Onset {
+    /// What of its rarity comes of errors, of the forest, and of extremes and records.
+    pub(super) fn causes(&self) -> [f32; 3] {
+        let [a, b, c] = self.errors;
+        let median = a.min(b).max(a.max(b).min(c));
+        let isolation = self.isolation.unwrap_or(median);
+        [(1.0 - FOREST) * median, FOREST * isolation, BONUS * (self.extreme + self.record)]
+    }
+
     /// In orders of magnitude: what two of three errors agree on and what the forest finds in all, and more
     /// for extremes and records.
     #[inline]

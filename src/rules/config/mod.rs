@@ -80,7 +80,9 @@ pub struct RawRule {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub emit: Option<RawEmit>,
     /// Which series are sent for each scored one: `anomaly_score`, `yhat` (the expected value),
-    /// `yhat_lower` and `yhat_upper` (its band). Default: `[anomaly_score]`.
+    /// `yhat_lower` and `yhat_upper` (its band), `anomaly_confidence` (how far the score is to be trusted, 0
+    /// to 1) and `anomaly_part` (what share of the score is due to what: five series that differ in the
+    /// label `part` and sum to 1, none while the score is 0). Default: `[anomaly_score]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provide_series: Option<Vec<RawOutput>>,
     /// Leaves the selected series unscored, although a later rule or preset would take them.
@@ -126,6 +128,10 @@ pub enum RawOutput {
     YhatLower,
     /// The upper edge of the band.
     YhatUpper,
+    /// How far the score is to be trusted.
+    AnomalyConfidence,
+    /// What share of it is due to what.
+    AnomalyPart,
 }
 
 /// What is wrong with one field of a rule.
@@ -250,6 +256,11 @@ impl RawRule {
             "" => self.matches.0.first().map_or("", String::as_str),
             name => name,
         }
+    }
+
+    /// Whether `output` is asked for.
+    pub fn provides(&self, output: RawOutput) -> bool {
+        self.provide_series.as_ref().is_some_and(|outputs| outputs.contains(&output))
     }
 
     fn selectors(&self, errors: &mut Vec<RuleError>) -> Vec<Selector> {
@@ -388,6 +399,8 @@ impl From<RawOutput> for Output {
             RawOutput::Yhat => Self::Yhat,
             RawOutput::YhatLower => Self::YhatLower,
             RawOutput::YhatUpper => Self::YhatUpper,
+            RawOutput::AnomalyConfidence => Self::AnomalyConfidence,
+            RawOutput::AnomalyPart => Self::AnomalyPart,
         }
     }
 }

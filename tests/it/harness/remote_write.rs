@@ -27,8 +27,16 @@ pub(crate) struct Told {
 }
 
 /// What Sidelong adds, by its default names.
-const INJECTED: [&str; 6] =
-    ["anomaly_score", "yhat", "yhat_lower", "yhat_upper", "anomalous_series", "scored_series"];
+const INJECTED: [&str; 8] = [
+    "anomaly_score",
+    "yhat",
+    "yhat_lower",
+    "yhat_upper",
+    "anomaly_confidence",
+    "anomaly_part",
+    "anomalous_series",
+    "scored_series",
+];
 
 // === impl Point ===
 

@@ -35,6 +35,12 @@ proptest! {
         for value in calm_of(lot, 700).chain([asked, 100.0, asked]) {
             let (judged, explained) = (walk.judge(value), walk.explain(value));
             if let Some(told) = explained {
+                prop_assert!((0.0..=1.0).contains(&told.confidence), "{told:?}");
+                prop_assert_eq!(told.shares.is_some(), told.score > 0.0);
+                if let Some(shares) = told.shares {
+                    let all = shares.all();
+                    prop_assert!((all.iter().sum::<f64>() - 1.0).abs() < 1e-9 && all.iter().all(|share| *share >= 0.0), "{told:?}");
+                }
                 let bits = |a: [f64; 4]| a.map(f64::to_bits);
                 prop_assert_eq!(
                     bits([told.score, told.expected, told.lower, told.upper]),
