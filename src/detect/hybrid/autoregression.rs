@@ -27,7 +27,7 @@ const ERROR_ROWS: f64 = 500.0;
 /// Values before the weights learn: until then too little is known of the scale.
 const START: u32 = 10;
 /// After so many errors only each fourth teaches the weights.
-const EVERY_UNTIL: u32 = 300;
+const EVERY_UNTIL: u32 = 1_000;
 const EVERY: u32 = 4;
 /// Errors seen before clipping starts.
 const SETTLED: u32 = 32;
