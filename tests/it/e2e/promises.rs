@@ -54,7 +54,8 @@ async fn the_status_pages_tell_of_what_is_in_force() {
     let sidelong = Sidelong::start(&scratch, &config).await;
     assert_eq!(push(&sidelong, "level").await, 204);
     let budget = eventually("the series is in the budget", async || {
-        Some(status(&sidelong, "budget").await).filter(|budget| budget["series"] == 1)
+        Some(status(&sidelong, "budget").await)
+            .filter(|budget| budget["series"] == 1 && budget["rules"][0]["series"] == 1)
     })
     .await;
     assert_eq!((&budget["maxSeries"], &budget["maxInjected"]), (&77.into(), &33.into()), "{budget}");
