@@ -1,14 +1,13 @@
 //! `sidelong features`: what the detector sees at each sample.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{bail, ensure};
 use clap::{Args, ValueEnum};
 
 use super::judge::{Judge, JudgeArgs};
+use super::output::{Output, OutputArgs};
 use super::source::{RowIter, SourceArgs, Take, is_broken_pipe};
 use crate::backtest::features::CsvFeatures;
 use crate::backtest::{Corridor, Series};
@@ -28,12 +27,8 @@ pub struct FeaturesArgs {
     /// What is written. The default is parquet for a file that ends in .parquet, and csv for any other.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// The file to write; the standard output by default.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Write the column series even if there is but one.
-    #[arg(long)]
-    series_column: bool,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 /// What is written.
@@ -51,9 +46,6 @@ Examples:
   sidelong features archive.parquet --out features.parquet
   sidelong features http://prometheus:9090 --query node_load1 --from -2d --out features.csv";
 
-/// The output, which may go to another thread.
-type Out = Box<dyn Write + Send>;
-
 /// Leads each series through a corridor of its own, and writes what is seen there.
 struct Watch<'a> {
     args: &'a FeaturesArgs,
@@ -65,9 +57,9 @@ struct Watch<'a> {
 }
 
 enum FeatureFile {
-    Csv(CsvFeatures<Out>),
+    Csv(CsvFeatures<Output>),
     #[cfg(feature = "archive")]
-    Parquet(Box<crate::backtest::features::ParquetFeatures<Out>>),
+    Parquet(Box<crate::backtest::features::ParquetFeatures<Output>>),
 }
 
 /// Runs `sidelong features`.
@@ -76,7 +68,7 @@ enum FeatureFile {
 ///
 /// A series that cannot be had, a rule that cannot be, or a place that takes no features.
 pub fn run(args: &FeaturesArgs) -> anyhow::Result<()> {
-    let several = args.series_column;
+    let several = args.output.series_column;
     let mut watch =
         Watch { args, judge: args.judge.judge()?, corridors: BTreeMap::new(), several, file: None };
     match args.source.replay(&mut watch).and_then(|()| watch.finish()) {
@@ -89,13 +81,7 @@ pub fn run(args: &FeaturesArgs) -> anyhow::Result<()> {
 
 impl FeaturesArgs {
     fn create(&self, several: bool) -> anyhow::Result<FeatureFile> {
-        let out: Out = match &self.out {
-            None => Box::new(io::stdout()),
-            Some(path) => {
-                Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
-            }
-        };
-        let out: Out = Box::new(BufWriter::with_capacity(1 << 16, out));
+        let out = self.output.open()?;
         match self.format() {
             Format::Csv => Ok(FeatureFile::Csv(CsvFeatures::new(out, several))),
             #[cfg(feature = "archive")]
@@ -114,7 +100,7 @@ impl FeaturesArgs {
 
     fn format(&self) -> Format {
         let ends = |path: &PathBuf| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet"));
-        let by_name = if self.out.as_ref().is_some_and(ends) { Format::Parquet } else { Format::Csv };
+        let by_name = if self.output.out.as_ref().is_some_and(ends) { Format::Parquet } else { Format::Csv };
         self.format.unwrap_or(by_name)
     }
 }

@@ -12,6 +12,7 @@ pub mod healthcheck;
 mod judge;
 mod log_limit;
 pub mod logging;
+mod output;
 pub mod profile;
 pub mod run;
 mod source;

@@ -5,8 +5,8 @@
 
 /// Something of which all can be kept.
 pub(super) trait Kept: Sized {
-    /// Names what is kept, in order.
-    const LAYOUT: &'static str = "";
+    /// Appends the names and the types of what is kept, in order.
+    fn layout(to: &mut String);
 
     /// Appends it to `to`.
     fn keep(&self, to: &mut Vec<u8>);
@@ -15,28 +15,47 @@ pub(super) trait Kept: Sized {
     fn recall(from: &mut &[u8]) -> Option<Self>;
 }
 
-/// Implements [`Kept`] field by field.
+/// Implements [`Kept`] field by field; those `without` are not kept, and begin anew.
 macro_rules! kept {
-    ($type:ty { $($field:ident),* $(,)? }) => {
+    ($type:ty { $($field:ident),* $(,)? } $(without $anew:ident)?) => {
         impl $crate::detect::kept::Kept for $type {
-            const LAYOUT: &'static str = concat!(stringify!($type), $(" ", stringify!($field)),*, "\n");
+            fn layout(to: &mut String) {
+                to.push_str(concat!(stringify!($type), " {"));
+                $(
+                    to.push_str(concat!(stringify!($field), ": "));
+                    $crate::detect::kept::layout_of(|of: &Self| &of.$field, to);
+                )*
+                to.push('}');
+            }
 
             fn keep(&self, to: &mut Vec<u8>) {
-                let Self { $($field),* } = self;
+                let Self { $($field,)* $($anew: _)? } = self;
                 $($crate::detect::kept::Kept::keep($field, to);)*
             }
 
             fn recall(from: &mut &[u8]) -> Option<Self> {
-                Some(Self { $($field: $crate::detect::kept::Kept::recall(from)?),* })
+                Some(Self {
+                    $($field: $crate::detect::kept::Kept::recall(from)?,)*
+                    $($anew: Default::default())?
+                })
             }
         }
     };
 }
 pub(super) use kept;
 
+/// Appends the layout of a field.
+pub(super) fn layout_of<T, F: Kept>(_: fn(&T) -> &F, to: &mut String) {
+    F::layout(to);
+}
+
 macro_rules! number {
     ($($type:ty, $is_sound:expr;)*) => {$(
         impl Kept for $type {
+            fn layout(to: &mut String) {
+                to.push_str(concat!(stringify!($type), " "));
+            }
+
             fn keep(&self, to: &mut Vec<u8>) {
                 to.extend_from_slice(&self.to_le_bytes());
             }
@@ -62,6 +81,10 @@ number! {
 }
 
 impl Kept for bool {
+    fn layout(to: &mut String) {
+        to.push_str("bool ");
+    }
+
     fn keep(&self, to: &mut Vec<u8>) {
         u8::from(*self).keep(to);
     }
@@ -76,6 +99,11 @@ impl Kept for bool {
 }
 
 impl<T: Kept + Copy + Default, const N: usize> Kept for [T; N] {
+    fn layout(to: &mut String) {
+        T::layout(to);
+        to.push_str(&format!("* {N} "));
+    }
+
     fn keep(&self, to: &mut Vec<u8>) {
         self.iter().for_each(|each| each.keep(to));
     }
@@ -90,6 +118,11 @@ impl<T: Kept + Copy + Default, const N: usize> Kept for [T; N] {
 }
 
 impl<T: Kept> Kept for Option<Box<T>> {
+    fn layout(to: &mut String) {
+        to.push_str("? ");
+        T::layout(to);
+    }
+
     fn keep(&self, to: &mut Vec<u8>) {
         self.is_some().keep(to);
         if let Some(each) = self {
@@ -99,5 +132,23 @@ impl<T: Kept> Kept for Option<Box<T>> {
 
     fn recall(from: &mut &[u8]) -> Option<Self> {
         Some(if bool::recall(from)? { Some(Box::new(T::recall(from)?)) } else { None })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kept;
+    use crate::detect::hybrid::State;
+
+    #[test]
+    fn the_layout_names_every_field_of_every_depth() {
+        let mut layout = String::new();
+        State::layout(&mut layout);
+        for part in
+            ["State {samples: u32 ", "Tail {start: f32 ", "Median {median: f64 ", "numbers: i8 * 168 "]
+        {
+            assert!(layout.contains(part), "{part} is not in {layout}");
+        }
+        assert!(!layout.contains("is_fresh"), "{layout}");
     }
 }

@@ -136,7 +136,9 @@ impl State {
 
     /// Fingerprint of how it is written: bytes of another layout are not to be read.
     pub fn layout() -> u64 {
-        xxhash_rust::xxh3::xxh3_64(hybrid::State::layout().as_bytes())
+        let mut layout = String::new();
+        hybrid::State::layout(&mut layout);
+        xxhash_rust::xxh3::xxh3_64(layout.as_bytes())
     }
 
     /// How many samples have taught this state.

@@ -1,6 +1,5 @@
 //! Hands a request on as it came, and brings the answer back.
 
-use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -128,17 +127,5 @@ impl DownstreamError {
             Self::Request(ClientError::Late { .. }) | Self::Late(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Request(_) | Self::Cut(_) => StatusCode::BAD_GATEWAY,
         }
-    }
-
-    /// The whole chain of causes in one line.
-    pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
     }
 }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::SNAPSHOT;
 use super::file::{ReadError, Reader, Writer};
+use crate::net::chain;
 use crate::pipeline::Pipeline;
 
 /// Keeps what the series of a pipeline learn in a folder.
@@ -155,17 +156,6 @@ impl Keeper {
             tracing::error!("writing a snapshot broke; the one before it stands");
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 // === impl Metrics ===

@@ -5,8 +5,7 @@ mod table;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
@@ -15,6 +14,7 @@ use tokio::runtime::Runtime;
 
 use self::table::{Columns, Table};
 use super::judge::{Judge, JudgeArgs};
+use super::output::{Output, OutputArgs};
 use super::source::{Access, RowIter, SourceArgs, Take, is_broken_pipe, runtime};
 use crate::backtest::report::{Labels, Page, Point, Record};
 use crate::backtest::{Corridor, ScoreWriter, Series};
@@ -38,12 +38,8 @@ pub struct BacktestArgs {
     /// What is written. The default is csv, and nothing but a summary with --remote-write.
     #[arg(long, value_enum)]
     format: Option<Format>,
-    /// The file to write; the standard output by default.
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Write the column series even if the first series comes alone.
-    #[arg(long)]
-    series_column: bool,
+    #[command(flatten)]
+    output: OutputArgs,
     /// Windows in which something was wrong, to be shaded on the page: CSV of start,end or start,end,kind; JSON
     /// of windows by file name; or the labels of sidelong synth write, by the name of the series.
     #[arg(long, value_name = "FILE")]
@@ -99,7 +95,7 @@ pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
 struct Replay {
     judge: Judge,
     tracks: BTreeMap<Series, Track>,
-    table: Option<Table<Box<dyn Write>>>,
+    table: Option<Table<Output>>,
     /// Whether records are kept for a page.
     records: bool,
     receiver: Option<Receiver>,
@@ -132,14 +128,15 @@ impl Replay {
             Some(Format::Html) | None => None,
         };
         ensure!(
-            format.is_some() || args.out.is_none(),
+            format.is_some() || args.output.out.is_none(),
             "--out needs a --format where scores go to --remote-write"
         );
         let records = format == Some(Format::Html);
         ensure!(records || args.labels.is_none(), "--labels are for a page: give --format html");
-        let mut table =
-            columns.map(|columns| Ok::<_, anyhow::Error>(Table::new(output(args)?, columns))).transpose()?;
-        if let (Some(table), true) = (&mut table, args.series_column) {
+        let mut table = columns
+            .map(|columns| Ok::<_, anyhow::Error>(Table::new(args.output.open()?, columns)))
+            .transpose()?;
+        if let (Some(table), true) = (&mut table, args.output.series_column) {
             table.name_series();
         }
         Ok(Self { judge, tracks: BTreeMap::new(), table, records, receiver, samples: 0 })
@@ -199,17 +196,6 @@ impl Take for Replay {
     }
 }
 
-/// Where the table or the page goes.
-fn output(args: &BacktestArgs) -> anyhow::Result<Box<dyn Write>> {
-    let out: Box<dyn Write> = match &args.out {
-        None => Box::new(io::stdout().lock()),
-        Some(path) => {
-            Box::new(File::create(path).with_context(|| format!("cannot write {}", path.display()))?)
-        }
-    };
-    Ok(Box::new(BufWriter::with_capacity(1 << 16, out)))
-}
-
 fn write_page(args: &BacktestArgs, judge: String, mut records: Vec<Record>) -> anyhow::Result<()> {
     if let Some(path) = &args.labels {
         let labels = Labels::load(path).with_context(|| format!("cannot use {}", path.display()))?;
@@ -217,7 +203,7 @@ fn write_page(args: &BacktestArgs, judge: String, mut records: Vec<Record>) -> a
             record.windows = labels.windows(args.source.input(), &record.series.to_string())?;
         }
     }
-    let mut out = output(args)?;
+    let mut out = args.output.open()?;
     Page { title: args.source.title(), judge, records }.write(&mut out)?;
     Ok(out.flush()?)
 }

@@ -61,12 +61,12 @@ impl Method {
             Self::Arima => look.errors.short,
             Self::Zscore => {
                 let size = value - distances.plain.mean;
-                Error { size, z2: squared_z(size, distances.plain.variance, super::LEAST_VARIANCE) }
+                Error { size, z2: squared_z(size, distances.plain.variance, super::state::LEAST_VARIANCE) }
             }
             Self::Mad => {
                 let size = value - distances.median.median;
                 let sigma = MEDIAN_TO_SIGMA * distances.median.distance;
-                Error { size, z2: squared_z(size, sigma * sigma, super::LEAST_VARIANCE) }
+                Error { size, z2: squared_z(size, sigma * sigma, super::state::LEAST_VARIANCE) }
             }
             Self::IsolationForest => {
                 let isolation = hybrid.isolation(state, look.rare.and_then(|rare| rare.place));

@@ -477,7 +477,11 @@ kept!(Seasons {
 kept!(Profiles { day, week });
 
 impl<T: Kept + Whole, const N: usize> Kept for Profile<T, N> {
-    const LAYOUT: &'static str = "Profile unit numbers\n";
+    fn layout(to: &mut String) {
+        to.push_str("Profile {unit: f64 numbers: ");
+        <[T; N]>::layout(to);
+        to.push('}');
+    }
 
     fn keep(&self, to: &mut Vec<u8>) {
         self.unit.keep(to);

@@ -226,7 +226,7 @@ impl Sender {
             }
             Ok(Meaning::Later(wait)) => Ok(wait.unwrap_or_else(|| backoff(&now.scores, request.attempts))),
             Err(error) => {
-                tracing::debug!(error = %error.chain(), "scores did not get through");
+                tracing::debug!(error = %crate::net::chain(&error), "scores did not get through");
                 Ok(backoff(&now.scores, request.attempts))
             }
         }

@@ -32,7 +32,7 @@ pub(super) enum Refusal {
     Busy,
     #[error("the request has passed this instance already, or too many others; see downstream.url")]
     Loop,
-    #[error("the downstream gave no answer: {}", .0.chain())]
+    #[error("the downstream gave no answer: {}", crate::net::chain(.0))]
     Downstream(#[from] DownstreamError),
 }
 

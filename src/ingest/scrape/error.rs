@@ -55,15 +55,7 @@ impl ScrapeError {
 
     /// The answer: one line that tells the whole chain of causes.
     pub(super) fn answer(&self) -> Response<String> {
-        let mut text = format!("sidelong: {self}");
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text.push('\n');
-        let mut answer = Response::new(text);
+        let mut answer = Response::new(format!("sidelong: {}\n", crate::net::chain(self)));
         *answer.status_mut() = self.status().0;
         let text_type = HeaderValue::from_static("text/plain; charset=utf-8");
         answer.headers_mut().insert(header::CONTENT_TYPE, text_type);

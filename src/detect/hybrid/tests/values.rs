@@ -17,7 +17,7 @@ fn any_method() -> impl Strategy<Value = Method> {
 #[test]
 fn what_is_learned_holds_no_memory_of_its_own() {
     fn is_plain<T: Copy + 'static>(_: &T) {}
-    is_plain(&Slow::default());
+    is_plain(&state::Slow::default());
     let State {
         slow: _,
         samples,
