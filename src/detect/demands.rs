@@ -1,6 +1,9 @@
 //! What a rule demands before a deviation counts, in vmanomaly's vocabulary.
 
-use super::Method;
+use std::sync::Arc;
+
+use super::hybrid::math::log2;
+use super::{Method, Zone};
 
 /// The side on which a deviation counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,6 +40,19 @@ pub struct Demands {
     pub min_samples: u32,
     /// Standard deviations at which the score is 1, in place of the detector's own measure.
     pub threshold: Option<f64>,
+    /// How many false alerts a series and week a score of 1 stands for.
+    pub budget: AlertBudget,
+    /// Whose clock seasons go by; UTC where there is none.
+    pub zone: Option<Arc<Zone>>,
+}
+
+/// How many false alerts a series and week a score of 1 stands for, and what that is worth in the detector's own
+/// measure, in which 1 stands for one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AlertBudget {
+    a_week: f64,
+    /// The score, by a budget of one a week, that is worth an alert.
+    pub(super) unit: f64,
 }
 
 impl Default for Demands {
@@ -52,11 +68,19 @@ impl Default for Demands {
             clip_predictions: false,
             min_samples: 16,
             threshold: None,
+            budget: AlertBudget::default(),
+            zone: None,
         }
     }
 }
 
 impl Demands {
+    /// What the clock on the wall says at `at_ms` where the series is at home.
+    #[inline]
+    pub(super) fn local_ms(&self, at_ms: i64) -> i64 {
+        self.zone.as_ref().map_or(at_ms, |zone| zone.local_ms(at_ms))
+    }
+
     /// Whether every deviation counts as it is.
     #[inline]
     pub(super) fn is_plain(&self) -> bool {
@@ -127,5 +151,64 @@ impl Demands {
             _ => self.clip(expected + side(1)),
         };
         [lower, upper]
+    }
+}
+
+// === impl AlertBudget ===
+
+impl AlertBudget {
+    /// Budgets that are possible: from one alert a series in twenty weeks to four a day.
+    pub const RANGE: std::ops::RangeInclusive<f64> = 0.05..=28.0;
+    /// Alerts a week, and the score that was exceeded by so many on labelled series (`docs/detection.md`).
+    const SCORES: [(f64, f64); 8] = [
+        (0.05, 2.8),
+        (0.1, 2.3),
+        (0.2, 1.75),
+        (0.5, 1.2),
+        (1.0, 1.0),
+        (2.0, 0.88),
+        (7.0, 0.66),
+        (28.0, 0.36),
+    ];
+
+    /// The budget of `a_week` false alerts a series and week, held to [`Self::RANGE`]. What is between the measured
+    /// ones is on straight lines over the logarithm of the budget.
+    pub fn new(a_week: f64) -> Self {
+        let a_week = a_week.clamp(*Self::RANGE.start(), *Self::RANGE.end());
+        let beside = |two: &[(f64, f64)]| match two {
+            [(rare, high), (often, low)] if a_week <= *often => {
+                let share = f64::from(log2((a_week / rare) as f32) / log2((often / rare) as f32));
+                Some(high + share * (low - high))
+            }
+            _ => None,
+        };
+        let unit = Self::SCORES.windows(2).find_map(beside).unwrap_or(1.0);
+        Self { a_week, unit }
+    }
+
+    /// False alerts a series and week.
+    pub fn a_week(self) -> f64 {
+        self.a_week
+    }
+}
+
+impl Default for AlertBudget {
+    fn default() -> Self {
+        Self { a_week: 1.0, unit: 1.0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rarer_an_alert_may_be_the_more_it_takes() {
+        assert_eq!(AlertBudget::new(1.0), AlertBudget::default());
+        let units: Vec<f64> = [0.0, 0.05, 0.07, 0.3, 1.0, 3.0, 7.0, 20.0, 28.0, 1e9]
+            .map(|a_week| AlertBudget::new(a_week).unit)
+            .to_vec();
+        assert!(units.windows(2).all(|two| two[0] >= two[1]), "{units:?}");
+        assert_eq!((units[0], units[9]), (2.8, 0.36));
     }
 }

@@ -115,12 +115,14 @@ pub struct SeasonHeeded {
     pub level: f64,
     /// What of the seasonal forecast is season.
     pub value: f64,
-    /// The profile of the day at this time, heeded or not.
+    /// The profile of the hour at this time, heeded or not.
+    pub hour: f64,
+    /// That of the day.
     pub day: f64,
     /// What the profile of the week adds to it.
     pub week: f64,
-    /// Average errors of the forecasts without a season, by the day and by the week.
-    pub costs: [f64; 3],
+    /// Average absolute errors of the forecasts without a season, by the hour, by the day and by the week.
+    pub costs: [f64; 4],
 }
 
 /// What of a season a forecast heeds.
@@ -130,6 +132,8 @@ pub enum Season {
     /// A level alone.
     #[default]
     None,
+    /// The minute of the hour.
+    Hour,
     /// The time of the day.
     Day,
     /// The time of the day and the hour of the week.

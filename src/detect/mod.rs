@@ -9,15 +9,17 @@ mod explanation;
 mod hybrid;
 mod kept;
 mod prefetch;
+mod zone;
 
 use kept::Kept;
 
-pub use demands::{Demands, Direction};
+pub use demands::{AlertBudget, Demands, Direction};
 pub use explanation::{
     Calibrated, Explanation, Isolation, Rarity, Residual, Residuals, Season, SeasonHeeded, Shares, Voice,
     Window,
 };
 pub use hybrid::{Hybrid, Method, Part, Parts, forest};
+pub use zone::Zone;
 
 /// Score of a value outside the range that the rule allows (vmanomaly's convention).
 pub const OUTSIDE_DATA_RANGE: f64 = 1.01;

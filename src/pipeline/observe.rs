@@ -141,7 +141,9 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
         if let Some(before) = series.taught {
             let since_ms = sample.timestamp_ms.saturating_sub(before.timestamp_ms);
-            self.tally.scored_ms += since_ms.clamp(0, LONGEST_STEP_MS) as u64;
+            let since_ms = since_ms.clamp(0, LONGEST_STEP_MS);
+            self.tally.scored_ms += since_ms as u64;
+            self.tally.allowed_ms += (since_ms as f64 * plan.demands.budget.a_week()) as u64;
         }
         self.tally.scored += 1;
         self.tally.anomalous += u64::from(standing == Standing::Anomalous);

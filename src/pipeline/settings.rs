@@ -182,6 +182,8 @@ fn demands(rule: &Rule) -> Demands {
         clip_predictions: rule.clip_predictions,
         min_samples: rule.min_n_samples_seen,
         threshold: rule.z_threshold,
+        budget: rule.alert_budget,
+        zone: rule.timezone.clone(),
     }
 }
 

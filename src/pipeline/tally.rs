@@ -48,6 +48,8 @@ pub struct Tally {
     pub alerts: u64,
     /// The time that was scored, in milliseconds: from sample to sample of each series, gaps up to an hour.
     pub scored_ms: u64,
+    /// The same, each series by the alerts a week that its rule allows.
+    pub allowed_ms: u64,
     /// Samples of series that no rule selects.
     pub unselected: u64,
     /// Stale markers passed on to score series.

@@ -5,6 +5,7 @@ pub mod preset;
 pub mod rule;
 pub mod selector;
 pub mod set;
+mod timezone;
 
 pub use config::{RawRule, RuleError};
 pub use preset::Preset;

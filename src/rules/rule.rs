@@ -1,7 +1,9 @@
 //! A checked rule: which series, and how they are judged.
 
+use std::sync::Arc;
+
 use super::Selector;
-use crate::detect::{Method, Shares};
+use crate::detect::{AlertBudget, Method, Shares, Zone};
 
 /// How the series of one rule are scored. Made by [`super::RawRule::check`] and right by construction.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +36,10 @@ pub struct Rule {
     pub min_n_samples_seen: u32,
     /// Robust standard deviations at which the score is 1, where the user set them.
     pub z_threshold: Option<f64>,
+    /// How many false alerts a series and week a score of 1 stands for.
+    pub alert_budget: AlertBudget,
+    /// Whose clock the seasons go by.
+    pub timezone: Option<Arc<Zone>>,
     /// When a score is sent.
     pub emit: Emit,
     /// Which series are sent for each scored one.

@@ -122,6 +122,7 @@ mod tests {
 
     #[test]
     fn the_built_in_forest_is_up_to_date() {
-        assert_eq!(Recipe::default().forest(), Forest::builtin(), "run: make generate");
+        // Both in full would fill pages.
+        assert!(Recipe::default().forest() == Forest::builtin(), "it is not; run: make generate");
     }
 }

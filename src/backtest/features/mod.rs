@@ -52,11 +52,13 @@ pub fn cells(seen: &Explanation) -> Vec<(&'static str, Cell)> {
         ("season", word(&season.chosen)),
         ("season_level", Double(season.level)),
         ("season_value", Double(season.value)),
+        ("season_hour", Double(season.hour)),
         ("season_day", Double(season.day)),
         ("season_week", Double(season.week)),
         ("season_cost_none", Double(season.costs[0])),
-        ("season_cost_day", Double(season.costs[1])),
-        ("season_cost_week", Double(season.costs[2])),
+        ("season_cost_hour", Double(season.costs[1])),
+        ("season_cost_day", Double(season.costs[2])),
+        ("season_cost_week", Double(season.costs[3])),
     ]);
     let residual =
         |names: [&'static str; 2], of: &Residual| names.into_iter().zip([of.error, of.z].map(Double));

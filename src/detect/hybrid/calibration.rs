@@ -25,10 +25,11 @@ const ENERGY: usize = 3;
 const LAGGING: usize = PARTS - 1;
 /// By how many samples at the most.
 const GATHERED: usize = 8;
-const BINS: usize = 23;
+const BINS: usize = 19;
 /// `log2 z` at the lower edge of the first bin, and bins an octave. Bins are coarse on purpose: what lies in
 /// the same bin as much of the past is not rare. An edge lies a little above 3, the usual root of the energy.
-const LOWEST: f32 = -13.0 / 3.0;
+const LOWEST_THIRDS: i32 = -5;
+const LOWEST: f32 = LOWEST_THIRDS as f32 / 3.0;
 const BINS_AN_OCTAVE: f32 = 1.5;
 /// The share of the past that is fitted by a Pareto tail.
 const TAIL: f32 = 0.1;
@@ -94,13 +95,17 @@ impl Calibration {
             return 0.0;
         }
         let share = share(held, at) / total;
-        let tail = match self.tails.get(part) {
-            Some(tail) if at > tail.start => tail,
-            // Sums of the same parts in another order may be a hair more than the whole.
-            _ => return (-LOG10_2 * log2(share.max(1e-12))).max(0.0),
-        };
-        let least = -LOG10_2 * log2((0.5 * share).max(1e-12));
-        tail.fitted(at).min(least).clamp(0.0, RAREST)
+        // Sums of the same parts in another order may be a hair more than the whole.
+        let counted = (-LOG10_2 * log2(share.max(1e-12))).max(0.0);
+        match self.tails.get(part) {
+            Some(tail) if at > tail.start => {
+                let least = -LOG10_2 * log2((0.5 * share).max(1e-12));
+                tail.fitted(at).min(least).max(tail.base).min(RAREST)
+            }
+            // The fit is some samples older than the count: below its start nothing is rarer than there.
+            Some(tail) if tail.base > 0.0 => counted.min(tail.base),
+            _ => counted,
+        }
     }
 
     /// The histogram of `part`, and how much is in it.
@@ -246,8 +251,10 @@ fn bin(at: f32) -> (usize, f32) {
 #[inline]
 fn edge(bin: usize) -> f32 {
     const THIRDS: [f32; 3] = [1.0, 1.259_921, 1.587_401];
-    let thirds = 2 * bin + 2;
-    THIRDS[thirds % 3] * (1_u32 << (thirds / 3)) as f32 / 32.0
+    // Counted from whole octaves below the lowest edge.
+    const OCTAVES: i32 = LOWEST_THIRDS.div_euclid(3);
+    let thirds = 2 * bin + (LOWEST_THIRDS - 3 * OCTAVES) as usize;
+    THIRDS[thirds % 3] * (1_u32 << (thirds / 3)) as f32 / (1_u32 << -OCTAVES) as f32
 }
 
 /// How much of `held` lies beyond a place.
@@ -341,8 +348,7 @@ mod tests {
         let mut last = 0.0;
         for step in 0..400 {
             let rarity = past.rarity(1, -5.0 + step as f32 * 0.05);
-            // Where the tail's fit takes over it may be half as rare as what was counted.
-            assert!(rarity >= last - 0.31 && (-0.01..=RAREST).contains(&rarity), "{step}: {rarity} {last}");
+            assert!(rarity >= last && (0.0..=RAREST).contains(&rarity), "{step}: {rarity} {last}");
             last = rarity;
         }
     }

@@ -33,7 +33,7 @@ impl Hybrid {
             return None;
         }
         let value = clip(value, LARGEST_VALUE);
-        let look = self.look(state, at_ms, value);
+        let look = self.look(state, at_ms, value, demands);
         let judged = self.judge_look(state, &look, value, demands);
         let weighed = self.weigh(state, &look, value, demands);
         let rarities = self.rarities_at(state, &weighed.places);
@@ -55,7 +55,7 @@ impl Hybrid {
             step_seconds: look.pace.step_s,
             steps: look.pace.steps,
             window: state.short.window(),
-            season: state.seasons.heeded(&look.seen.season, self.most()),
+            season: state.seasons.heeded(&look.seen.season),
             residuals: weighed.errors.into(),
             energy: weighed.energy.levels(),
             places: weighed.places.into(),

@@ -5,7 +5,7 @@ use super::clock::Pace;
 use super::distance::Distances;
 use super::energy::{Burst, Energy};
 use super::math::squared_z;
-use super::season::{self, Season};
+use super::season::{self, Heeded};
 use super::{ENERGY, Hybrid, Part, SETTLED, State, forest};
 use crate::detect::Demands;
 
@@ -14,7 +14,7 @@ const SEASON_SETTLED: u32 = 20;
 /// The forest is asked only where a number is among the rarest in a hundred.
 const ASK_FROM: f32 = 2.0;
 /// The longest mean path that is told apart.
-const LONGEST_PATH: f32 = 10.0;
+pub(super) const LONGEST_PATH: f32 = 10.0;
 
 /// Places on the scale of calibration: of the short-term, the seasonal, the hourly error and the energy.
 pub(super) type Places = [f32; forest::INPUTS];
@@ -130,28 +130,31 @@ impl Hybrid {
     /// them is rare.
     #[inline]
     pub(super) fn place(&self, parts: &[f32; forest::INPUTS]) -> Option<f32> {
+        self.path(parts).map(|path| calibration::linear(1.0 - path / LONGEST_PATH))
+    }
+
+    /// The mean path to four rarities in the forest's trees; nothing where none of them is rare.
+    #[inline]
+    pub(super) fn path(&self, parts: &[f32; forest::INPUTS]) -> Option<f32> {
         let is_rare = parts.iter().any(|part| *part >= ASK_FROM);
-        (is_rare && !self.without.has(Part::Forest))
-            .then(|| calibration::linear(1.0 - self.forest.path(parts) / LONGEST_PATH))
+        (is_rare && !self.without.has(Part::Forest)).then(|| self.forest.path(parts))
     }
 
-    /// The most of a season that is heeded.
+    /// The seasons that are heeded.
     #[inline]
-    pub(super) fn most(&self) -> Season {
-        match () {
-            () if self.without.has(Part::Season) => Season::None,
-            () if self.without.has(Part::Week) => Season::Day,
-            () => Season::Week,
-        }
+    pub(super) fn heeded(&self) -> Heeded {
+        let has = |part| !self.without.has(part) && !self.without.has(Part::Season);
+        Heeded { hour: has(Part::Hour), day: has(Part::Season), week: has(Part::Week) }
     }
 
     #[inline]
-    pub(super) fn look(&self, state: &State, at_ms: i64, value: f64) -> Look {
+    pub(super) fn look(&self, state: &State, at_ms: i64, value: f64, demands: &Demands) -> Look {
         let pace = state.clock.pace(at_ms);
         let has = |part: Part| !self.without.has(part);
         let least = state.least();
         let short = state.short.forecast();
-        let season = state.seasons.forecast(&state.slow().profiles, at_ms, &pace, self.most());
+        let local_ms = demands.local_ms(at_ms);
+        let season = state.seasons.forecast(&state.slow().profiles, local_ms, &pace, self.heeded());
         let Distances { long, seasonless, plain, hour, .. } = &state.distances;
         let settled = state.samples >= SETTLED;
         let has_season = state.seasons.age().is_some_and(|age| age > SEASON_SETTLED) && has(Part::Seasonless);

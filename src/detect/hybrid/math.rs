@@ -4,7 +4,7 @@
 
 /// Binary logarithm of a positive, finite `x`, to about 1e-4.
 #[inline]
-pub(super) fn log2(x: f32) -> f32 {
+pub(in crate::detect) fn log2(x: f32) -> f32 {
     let bits = x.to_bits();
     let exponent = (bits >> 23) as i32 - 127;
     let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000) - 1.0;

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::look::LONGEST_PATH;
 use super::math::squared_z;
 use super::{Error, Hybrid, Look, State};
 
@@ -25,6 +26,8 @@ pub enum Method {
     IsolationForest,
 }
 
+/// How much shorter than the longest a path is, as a ratio less one, where the forest alone scores 1.
+const ISOLATED: f32 = 2.1;
 /// For a normal distribution the median distance to the median times this is a standard deviation.
 const MEDIAN_TO_SIGMA: f64 = 1.482_602_218_505_602;
 
@@ -69,11 +72,10 @@ impl Method {
                 Error { size, z2: squared_z(size, sigma * sigma, super::state::LEAST_VARIANCE) }
             }
             Self::IsolationForest => {
-                let isolation = hybrid.isolation(state, look.rare.and_then(|rare| rare.place));
-                // In orders of magnitude: as many score 1 as the onset needs, in place of a threshold.
-                let unit = (hybrid.onset_from + hybrid.onset_unit) / hybrid.z_threshold;
-                let rarity = f64::from(isolation) / unit;
-                Error { size: look.errors.season.size, z2: (rarity * rarity) as f32 }
+                let path = look.rare.and_then(|rare| hybrid.path(&rare.parts));
+                let isolated = path.map_or(0.0, |path| LONGEST_PATH / path - 1.0) / ISOLATED;
+                let z = f64::from(isolated) * hybrid.z_threshold;
+                Error { size: look.errors.season.size, z2: (z * z) as f32 }
             }
         }
     }

@@ -24,7 +24,7 @@ mod explain;
 pub mod forest;
 mod habit;
 mod look;
-mod math;
+pub(super) mod math;
 mod method;
 mod onset;
 mod parts;
@@ -66,9 +66,11 @@ const LARGE_SLOPE: f32 = 3.0;
 /// | name | default | purpose | range |
 /// |---|---|---|---|
 /// | `state_unit` | 2.0 | orders of magnitude of rarity at which the state alone scores 1, at a sample a minute | above 0 |
-/// | `unit_a_decade` | 0.143 | what is added to it where samples are ten times as many | from 0 |
+/// | `unit_a_decade` | 0.143 | what is taken from it where samples are ten times fewer | from 0 |
+/// | `state_a_decade` | 0.443 | what is added to it where samples are ten times as many | from 0 |
 /// | `onset_from` | 2.0 | orders of magnitude from which the onset counts | from 0 |
 /// | `onset_unit` | 1.525 | at how many more the onset alone scores 1 | above 0 |
+/// | `onset_a_decade` | 2.0 | what is added to that where samples are ten times as many | from 0 |
 /// | `seasonless` | 0.85 | weight of the distance to the long mean less the season, the plain one being 1 | 0 to 1 |
 /// | `z_threshold` | 5.0 | standard deviations at which the simpler methods score 1 | above 0 |
 /// | `forest` | built in | isolates errors that are rare together | |
@@ -77,12 +79,17 @@ const LARGE_SLOPE: f32 = 3.0;
 pub struct Hybrid {
     /// Orders of magnitude of rarity at which the state alone scores 1, at a sample a minute.
     pub state_unit: f64,
-    /// What is added to it where samples are ten times as many, so that alerts are about as rare in time.
+    /// What is taken from it where samples are ten times fewer than one a minute, and what is added where they are
+    /// ten times as many.
     pub unit_a_decade: f64,
+    /// See [`Self::unit_a_decade`].
+    pub state_a_decade: f64,
     /// Orders of magnitude of rarity from which the onset counts.
     pub onset_from: f64,
     /// At how many more the onset alone scores 1.
     pub onset_unit: f64,
+    /// What is added to that where samples are ten times as many as one a minute.
+    pub onset_a_decade: f64,
     /// Weight of the distance to the long mean less the season, the plain one being 1.
     pub seasonless: f64,
     /// Standard deviations at which the simpler methods score 1.
@@ -117,6 +124,8 @@ impl Default for Hybrid {
             onset_from: 2.0,
             onset_unit: 1.525,
             unit_a_decade: 0.143,
+            state_a_decade: 0.443,
+            onset_a_decade: 2.0,
             seasonless: 0.85,
             z_threshold: 5.0,
             forest: Forest::builtin(),
@@ -138,7 +147,7 @@ impl Hybrid {
             return None;
         }
         let value = math::clip(value, LARGEST_VALUE);
-        let look = self.look(state, at_ms, value);
+        let look = self.look(state, at_ms, value, demands);
         state.seen = look.seen;
         Some(self.judge_look(state, &look, value, demands))
     }
@@ -188,15 +197,20 @@ impl Hybrid {
         if short.z2 + season.z2 + long.z2 == 0.0 {
             return weighed;
         }
+        // Alerts are to be about as rare in time whatever the step: where samples are more, they must be rarer.
+        let decades = f64::from(look.pace.decades);
+        let (coarser, finer) = (decades.min(0.0), decades.max(0.0));
         weighed.onset = self.onset(state, &places, rare, value, season.z2, demands);
         let onset = weighed.onset.as_ref().map_or(0.0, Onset::rarity);
         if !self.without.has(Part::Onset) {
-            weighed.onset_score = (f64::from(onset) - self.onset_from).max(0.0) / self.onset_unit;
+            let unit = self.onset_unit + self.onset_a_decade * finer;
+            weighed.onset_score =
+                (f64::from(onset) - self.onset_from).max(0.0) / (unit * demands.budget.unit);
         }
         weighed.lasting = self.lasting(state, look, places[ENERGY]);
         if !self.without.has(Part::State) {
-            let unit = self.state_unit + self.unit_a_decade * f64::from(look.pace.decades);
-            weighed.state_score = f64::from(weighed.lasting) / unit;
+            let unit = self.state_unit + self.unit_a_decade * coarser + self.state_a_decade * finer;
+            weighed.state_score = f64::from(weighed.lasting) / (unit * demands.budget.unit);
         }
         weighed
     }
@@ -208,7 +222,7 @@ impl Hybrid {
         // What is rare must be large as well, and must not be what happens at this time every day.
         if rarity > HABITUAL {
             rarity = rarity.min((2.0 + LARGE_SLOPE * (place - LARGE)).max(1.0));
-            let newness = state.slow().habit.newness(look.seen.season.hour(), place);
+            let newness = state.slow().habit.newness(look.seen.season.hour_of_day(), place);
             if !self.without.has(Part::Habit) && rarity > HABITUAL {
                 rarity = HABITUAL + newness * (rarity - HABITUAL);
             }
@@ -255,7 +269,7 @@ impl Hybrid {
     pub(super) fn learn(&self, state: &mut State, at_ms: i64, value: f64, demands: &Demands) {
         let value = math::clip(value, LARGEST_VALUE);
         let kept = state.seen;
-        let seen = if kept.is_of(at_ms, value) { kept } else { self.look(state, at_ms, value).seen };
+        let seen = if kept.is_of(at_ms, value) { kept } else { self.look(state, at_ms, value, demands).seen };
         // It was made of the state as it was before this sample, and is of no use after it.
         state.seen.is_fresh = false;
         let Seen { short, season, energy, season_z2, .. } = &seen;
@@ -285,7 +299,7 @@ impl Hybrid {
     fn learn_past(&self, state: &mut State, seen: &Seen, pace: &Pace, coverage: f64) {
         let [short, season, hour, energy] = seen.places;
         let slow = state.slow.get_or_insert_default();
-        state.today.learn(&mut slow.habit, seen.season.hour(), energy);
+        state.today.learn(&mut slow.habit, seen.season.hour_of_day(), energy);
         let all = [short, season, hour, energy, seen.isolation];
         let fade = (std::f64::consts::LN_2 * pace.share_of_days(PAST_DAYS)) as f32;
         state.calibration.learn(&mut slow.past, all, fade, state.samples, (1.0 - coverage) as f32);

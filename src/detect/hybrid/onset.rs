@@ -20,7 +20,7 @@ const MEAN_ROWS: f64 = 5_000.0;
 /// How much the forest is heeded, beside the median.
 const FOREST: f32 = 0.3;
 /// What a new extreme and a new record add.
-const BONUS: f32 = 2.5;
+const BONUS: f32 = 2.0;
 
 /// What one series' past holds of extremes.
 #[derive(Clone, Copy, Debug, Default)]

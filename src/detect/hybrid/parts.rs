@@ -5,8 +5,10 @@
 pub enum Part {
     /// The short-term forecast.
     Autoregression,
-    /// The day's and the week's profile.
+    /// The profiles of the hour, the day and the week.
     Season,
+    /// The hour's profile.
+    Hour,
     /// The week's profile.
     Week,
     /// The distance to the long mean, with and without the season.
@@ -41,9 +43,10 @@ pub struct Parts(u16);
 
 impl Part {
     /// Every part.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Autoregression,
         Self::Season,
+        Self::Hour,
         Self::Week,
         Self::LongMean,
         Self::Seasonless,
@@ -63,6 +66,7 @@ impl Part {
         match self {
             Self::Autoregression => "autoregression",
             Self::Season => "season",
+            Self::Hour => "hour",
             Self::Week => "week",
             Self::LongMean => "long_mean",
             Self::Seasonless => "seasonless",

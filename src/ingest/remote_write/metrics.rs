@@ -22,7 +22,10 @@ pub struct PushMetrics {
     anomalous: Counter,
     alerts: Counter,
     scored_seconds: Counter<f64, AtomicU64>,
+    /// The same, each series by the alerts a week that its rule allows.
+    allowed_seconds: Counter<f64, AtomicU64>,
     alert_rate: Gauge<f64, AtomicU64>,
+    alert_budget: Gauge<f64, AtomicU64>,
     unselected: Counter,
     stale: Counter,
     unscored: [Counter; Reason::ALL.len()],
@@ -101,7 +104,9 @@ impl Default for PushMetrics {
             anomalous: Counter::default(),
             alerts: Counter::default(),
             scored_seconds: Counter::default(),
+            allowed_seconds: Counter::default(),
             alert_rate: Gauge::default(),
+            alert_budget: Gauge::default(),
             unselected: Counter::default(),
             stale: Counter::default(),
             unscored,
@@ -119,9 +124,12 @@ impl PushMetrics {
         self.scored.inc_by(tally.scored);
         self.anomalous.inc_by(tally.anomalous);
         self.alerts.inc_by(tally.alerts);
-        let seconds = self.scored_seconds.inc_by(tally.scored_ms as f64 / 1e3);
+        let (more, allowed) = (tally.scored_ms as f64 / 1e3, tally.allowed_ms as f64 / 1e3);
+        let seconds = more + self.scored_seconds.inc_by(more);
+        let allowed = allowed + self.allowed_seconds.inc_by(allowed);
         if tally.scored_ms > 0 {
-            self.alert_rate.set(self.alerts.get() as f64 * WEEK_S / (seconds + tally.scored_ms as f64 / 1e3));
+            self.alert_rate.set(self.alerts.get() as f64 * WEEK_S / seconds);
+            self.alert_budget.set(allowed / seconds);
         }
         self.unselected.inc_by(tally.unselected);
         self.stale.inc_by(tally.stale);
@@ -196,12 +204,10 @@ impl PushMetrics {
             "Alerts a series and week since the start; a score of 1 is meant to be as rare as sidelong_alert_budget_per_series_week",
             self.alert_rate.clone(),
         );
-        let budget = Gauge::<i64>::default();
-        budget.set(1);
         registry.register(
             "sidelong_alert_budget_per_series_week",
-            "False alerts a series and week at which a score is 1",
-            budget,
+            "False alerts a series and week that the rules allow, on average over the time that was scored",
+            self.alert_budget.clone(),
         );
         registry.register(
             "sidelong_samples_unselected",
@@ -228,5 +234,22 @@ impl PushMetrics {
             "Compared batches whose bytes differed; must be 0",
             self.altered.clone(),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_a_week_stand_beside_those_that_the_rules_allow() {
+        let metrics = PushMetrics::default();
+        let week_ms = 7 * 86_400_000;
+        for (alerts, allowed_ms) in [(3, week_ms), (1, 7 * week_ms)] {
+            let mut tally = Tally::default();
+            (tally.alerts, tally.scored_ms, tally.allowed_ms) = (alerts, week_ms, allowed_ms);
+            metrics.add(&tally);
+        }
+        assert_eq!((metrics.alert_rate.get(), metrics.alert_budget.get()), (2.0, 4.0));
     }
 }

@@ -195,9 +195,22 @@ fn an_alert_is_counted_when_it_begins_and_the_time_that_was_scored_between_sampl
     let jump = |minute: i64| house.one(next + minute * MINUTE, 500.0).alerts;
     assert_eq!([0, 1, 2].map(jump), [1, 0, 0]);
     let minute = house.one(next + 3 * MINUTE, 10.0);
-    assert_eq!(minute.scored_ms, MINUTE as u64);
+    assert_eq!((minute.scored_ms, minute.allowed_ms), (MINUTE as u64, MINUTE as u64));
     assert_eq!(house.one(next + 600 * MINUTE, 10.0).scored_ms, 3_600_000, "a gap was not scored");
     assert_eq!(house.one(next + 600 * MINUTE, 10.0).scored_ms, 0, "nor is a retry");
+}
+
+#[test]
+fn a_rule_that_allows_more_alerts_calls_earlier_and_says_so() {
+    let scored = |rules: &str| {
+        let mut house = House::new(rules);
+        let next = house.warm();
+        let tally = house.one(next, 13.0);
+        (house.score(), tally.allowed_ms)
+    };
+    let (once, twice_a_day) = (scored("[{match: up}]"), scored("[{match: up, alert_budget: 14}]"));
+    assert!(twice_a_day.0 > once.0 && once.0 > 0.0, "{once:?} {twice_a_day:?}");
+    assert_eq!(twice_a_day.1, 14 * once.1);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 mod values;
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::values::{Deviation, OneOrMany, Range, RawEmit};
 use super::rule::{Bounds, Direction, Emit, Kind, Output, Outputs, Rule, Sides};
-use super::{Selector, SelectorError};
-use crate::detect::Method;
+use super::{Selector, SelectorError, timezone};
+use crate::detect::{AlertBudget, Method, Zone};
 
 /// One entry of `rules`: which series are scored, and how. The first rule that matches a series
 /// decides; a series without a rule is passed through unscored.
@@ -74,6 +75,14 @@ pub struct RawRule {
     /// learned to be rare on each series, for the others 5.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub z_threshold: Option<f64>,
+    /// How many false alerts a series and week a score of 1 stands for, from 0.05 (one in twenty weeks) to 28 (four
+    /// a day). Only `hybrid` without `z_threshold` has a measure of it. Default: 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_budget: Option<f64>,
+    /// The time zone whose clock the day and the week of the series go by, with its summer time, by its IANA name,
+    /// such as `Europe/Berlin`. Default: UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timezone: Option<String>,
     /// When a score is sent: `always`, or `above(0.5)` to send it only from the first score of at
     /// least 0.5 until one falls below half of that. A stale marker then ends the score series.
     /// Default: `scores.emit`.
@@ -184,6 +193,27 @@ pub enum RuleError {
         /// The number.
         value: f64,
     },
+    /// A budget that is too small or too large, or that nobody spends.
+    #[error(
+        "{value} alerts a series and week cannot be the budget; write a number from {low} to {high}",
+        low = AlertBudget::RANGE.start(),
+        high = AlertBudget::RANGE.end()
+    )]
+    BadBudget {
+        /// The number.
+        value: f64,
+    },
+    /// A budget beside a detector that has no measure of it.
+    #[error("alert_budget is for detector: hybrid without z_threshold; leave it out, or leave those out")]
+    NoBudget,
+    /// A zone that is not in the database.
+    #[error("there is no time zone {name:?}; did you mean {nearest:?}? Names are those of the IANA database")]
+    BadTimezone {
+        /// The name.
+        name: String,
+        /// The one most like it.
+        nearest: String,
+    },
     /// Clipping without a range.
     #[error("clip_predictions needs data_range; set it to [lower, upper] or leave clip_predictions out")]
     NothingToClipTo,
@@ -240,6 +270,8 @@ impl RawRule {
             clip_predictions: self.clip_predictions,
             min_n_samples_seen: self.warm_up(&mut errors),
             z_threshold: self.z_threshold.and_then(|z| keep(positive("z_threshold", z), &mut errors)),
+            alert_budget: self.alert_budget(&mut errors),
+            timezone: self.timezone(&mut errors),
             emit: self.emit(&mut errors),
             provide_series: self.outputs(&mut errors),
             exclude: self.exclude,
@@ -285,6 +317,27 @@ impl RawRule {
             errors.push(RuleError::BadCoverage { value });
         }
         value
+    }
+
+    fn alert_budget(&self, errors: &mut Vec<RuleError>) -> AlertBudget {
+        let Some(value) = self.alert_budget else { return AlertBudget::default() };
+        if !AlertBudget::RANGE.contains(&value) {
+            errors.push(RuleError::BadBudget { value });
+        }
+        if self.detector != Method::Hybrid || self.z_threshold.is_some() {
+            errors.push(RuleError::NoBudget);
+        }
+        AlertBudget::new(value)
+    }
+
+    fn timezone(&self, errors: &mut Vec<RuleError>) -> Option<Arc<Zone>> {
+        let name = self.timezone.as_ref()?;
+        let zone = timezone::named(name);
+        if zone.is_none() {
+            let (name, nearest) = (name.clone(), timezone::nearest(name));
+            errors.push(RuleError::BadTimezone { name, nearest });
+        }
+        zone.map(Arc::new)
     }
 
     fn scale(&self, errors: &mut Vec<RuleError>) -> Sides {
@@ -363,6 +416,8 @@ impl RuleError {
             Self::BadRange { .. } => "data_range".to_owned(),
             Self::Negative { field, .. } | Self::NotPositive { field, .. } => (*field).to_owned(),
             Self::BadCoverage { .. } => "coverage".to_owned(),
+            Self::BadBudget { .. } | Self::NoBudget => "alert_budget".to_owned(),
+            Self::BadTimezone { .. } => "timezone".to_owned(),
             Self::NothingToClipTo => "clip_predictions".to_owned(),
             Self::BadWarmUp { .. } => "min_n_samples_seen".to_owned(),
             Self::NothingProvided => "provide_series".to_owned(),
@@ -430,6 +485,21 @@ mod tests {
     }
 
     #[test]
+    fn a_budget_nobody_can_keep_and_a_zone_nobody_knows_are_errors() {
+        let told = errors_of("{match: node_load1, alert_budget: 100, timezone: Europe/Berln}");
+        assert_eq!(
+            told,
+            [
+                "alert_budget: 100 alerts a series and week cannot be the budget; write a number from 0.05 to 28",
+                "timezone: there is no time zone \"Europe/Berln\"; did you mean \"Europe/Berlin\"? Names are those of \
+                 the IANA database",
+            ]
+        );
+        let told = errors_of("{match: node_load1, alert_budget: 7, detector: zscore}");
+        assert!(told[0].starts_with("alert_budget: alert_budget is for detector: hybrid"), "{told:?}");
+    }
+
+    #[test]
     fn every_field_of_vmanomalys_vocabulary_is_understood() {
         let checked = rule(
             r#"
@@ -446,6 +516,7 @@ scale: [0.8, 1.2]
 clip_predictions: true
 min_n_samples_seen: 30
 z_threshold: 3.5
+timezone: Europe/Berlin
 emit: {above: 0.5}
 provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]
 "#,
@@ -461,6 +532,9 @@ provide_series: [anomaly_score, yhat, yhat_lower, yhat_upper]
         assert_eq!((checked.min_n_samples_seen, checked.z_threshold), (30, Some(3.5)));
         assert_eq!((checked.emit, checked.provide_series.count()), (Emit::Above(0.5), 4));
         assert_eq!((checked.priority, checked.clip_predictions), (7, true));
+        assert!(checked.timezone.is_some());
+        let budgeted = rule("{match: node_load1, alert_budget: 7}").check().unwrap();
+        assert_eq!(budgeted.alert_budget.a_week(), 7.0);
     }
 
     #[test]

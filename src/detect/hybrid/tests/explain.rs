@@ -86,7 +86,7 @@ fn it_names_the_season_that_was_chosen() {
         walk.step(day(&walk) + noise(i));
     }
     let told = walk.explain(day(&walk)).unwrap().season;
-    assert!(told.chosen != crate::detect::Season::None && told.costs[1] < 0.5 * told.costs[0], "{told:?}");
+    assert!(told.chosen != crate::detect::Season::None && told.costs[2] < 0.5 * told.costs[0], "{told:?}");
     let week = if told.chosen == crate::detect::Season::Week { told.week } else { 0.0 };
     assert!((told.value - told.day - week).abs() < 1e-9, "{told:?}");
 }

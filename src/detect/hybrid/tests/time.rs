@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::batch::Sample;
+use crate::detect::Zone;
 use crate::signals::Signal;
 
 proptest! {
@@ -62,5 +63,52 @@ fn a_time_that_is_repeated_or_goes_back_breaks_nothing() {
     for step_ms in [0, -3_600_000, i64::MIN / 4, i64::MAX / 4, 1] {
         walk.step_ms = step_ms;
         assert!(walk.step(100.0).is_finite());
+    }
+}
+
+/// Office hours in Berlin, which puts its clocks forward on 29 March 2026 at one in the morning, UTC.
+const CLOCK_CHANGE: i64 = 1_774_746_000_000;
+const HOUR_MS: i64 = 3_600_000;
+
+fn berlin() -> Zone {
+    Zone::new(HOUR_MS, [(CLOCK_CHANGE, 2 * HOUR_MS)])
+}
+
+/// Calls in the two days after the clocks change, of a series that keeps office hours there.
+fn calls_after_the_clocks_change(zone: Option<Zone>) -> usize {
+    let mut walk = Walk { at_ms: CLOCK_CHANGE - 21 * 86_400_000, ..Walk::new() };
+    walk.demands.zone = zone.map(std::sync::Arc::new);
+    let mut after = Vec::new();
+    for i in 0..23 * DAY {
+        let hour = berlin().local_ms(walk.at_ms).rem_euclid(24 * HOUR_MS) / HOUR_MS;
+        let is_after = walk.at_ms >= CLOCK_CHANGE;
+        let score = walk.step(if (9..17).contains(&hour) { 200.0 } else { 100.0 } + 10.0 * noise(i));
+        after.extend(is_after.then_some(score));
+    }
+    calls(&after)
+}
+
+#[test]
+fn with_its_time_zone_a_series_keeps_its_hours_when_the_clocks_change() {
+    let (at_home, in_utc) =
+        (calls_after_the_clocks_change(Some(berlin())), calls_after_the_clocks_change(None));
+    assert!(at_home == 0 && in_utc > 0, "{at_home} {in_utc}");
+}
+
+#[test]
+fn an_hourly_job_is_no_anomaly_and_its_absence_is() {
+    for step_s in [5, 15, 60] {
+        let mut walk = Walk { step_ms: 1_000 * step_s, ..Walk::new() };
+        let of_day = |at_ms: i64| at_ms.rem_euclid(HOUR_MS) < 240_000;
+        let day = (86_400 / step_s) as usize;
+        let mut late = Vec::new();
+        for i in 0..3 * day {
+            let value = if of_day(walk.at_ms) { 80.0 } else { 20.0 } + 4.0 * noise(i);
+            let score = walk.step(value);
+            late.extend((i > 2 * day).then_some(score));
+        }
+        assert!(calls(&late) <= 1, "{step_s}: {}", calls(&late));
+        let absent: Vec<f64> = (0..240 / step_s).map(|i| walk.step(20.0 + 4.0 * noise(i as usize))).collect();
+        assert!(alerts(&absent) > 0, "{step_s}: {absent:?}");
     }
 }
