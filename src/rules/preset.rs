@@ -95,23 +95,31 @@ mod tests {
         RuleSet::compile(rules, vec![], OutputNames::by_templates([])).unwrap()
     }
 
-    /// The series of an exposition; its syntax is that of a selector with equal matchers alone.
-    fn series(preset: Preset) -> Vec<Selector> {
-        let path = format!("{}/tests/data/expositions/{preset}.prom", env!("CARGO_MANIFEST_DIR"));
+    /// The series of an exposition; their syntax is that of a selector with equal matchers alone.
+    fn series(exposition: &str) -> Vec<Selector> {
+        let path = format!("{}/tests/data/expositions/{exposition}.prom", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(path).unwrap();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        lines.map(|line| line.rsplit_once(' ').unwrap().0.parse().unwrap()).collect()
+        lines.map(|line| series_of(line).parse().unwrap()).collect()
+    }
+
+    /// A line without its value and timestamp.
+    fn series_of(line: &str) -> &str {
+        match line.rfind('}') {
+            Some(end) => line.split_at(end + 1).0,
+            None => line.split(' ').next().unwrap(),
+        }
     }
 
     fn labels(series: &Selector) -> Vec<(&str, &str)> {
         series.matchers().iter().map(|matcher| (matcher.label(), matcher.value())).collect()
     }
 
-    /// Which series of the preset's exposition are taken, by which rule and as what.
-    fn taken(preset: Preset) -> String {
+    /// Which series of an exposition the preset takes, by which rule and as what.
+    fn taken(preset: Preset, exposition: &str) -> String {
         let set = rule_set(&[preset]);
         let mut by_rule: BTreeMap<_, Vec<String>> = BTreeMap::new();
-        let all = series(preset);
+        let all = series(exposition);
         for series in &all {
             let labels = labels(series);
             let name = labels.iter().find(|(label, _)| *label == NAME).unwrap().1;
@@ -138,38 +146,67 @@ mod tests {
         out
     }
 
+    /// What real exporters said, by the preset that is meant for it.
+    const RECORDED: [(Preset, &str); 7] = [
+        (Preset::NodeExporter, "node_exporter"),
+        (Preset::Kubernetes, "recorded/cadvisor"),
+        (Preset::KubeStateMetrics, "recorded/kube_state_metrics"),
+        (Preset::HttpRed, "recorded/prometheus"),
+        (Preset::HttpRed, "recorded/fastapi"),
+        (Preset::HttpRed, "recorded/haproxy"),
+        (Preset::Cloudwatch, "recorded/yace"),
+    ];
+
     #[test]
     fn node_exporters_series_are_taken() {
-        insta::assert_snapshot!(taken(Preset::NodeExporter));
+        insta::assert_snapshot!(taken(Preset::NodeExporter, "node_exporter"));
     }
 
     #[test]
     fn kubernetes_series_are_taken() {
-        insta::assert_snapshot!(taken(Preset::Kubernetes));
+        insta::assert_snapshot!(taken(Preset::Kubernetes, "kubernetes"));
     }
 
     #[test]
     fn kube_state_metrics_series_are_taken() {
-        insta::assert_snapshot!(taken(Preset::KubeStateMetrics));
+        insta::assert_snapshot!(taken(Preset::KubeStateMetrics, "kube_state_metrics"));
     }
 
     #[test]
     fn http_servers_series_are_taken() {
-        insta::assert_snapshot!(taken(Preset::HttpRed));
+        insta::assert_snapshot!(taken(Preset::HttpRed, "http_red"));
     }
 
     #[test]
     fn cloudwatch_series_are_taken_and_none_is_a_counter() {
-        let taken = taken(Preset::Cloudwatch);
+        let taken = taken(Preset::Cloudwatch, "cloudwatch");
         assert!(!taken.contains("counter "));
         insta::assert_snapshot!(taken);
     }
 
     #[test]
+    fn what_real_exporters_say_is_taken() {
+        for (preset, exposition) in RECORDED.into_iter().filter(|(_, exposition)| exposition.contains('/')) {
+            let taken = taken(preset, exposition);
+            insta::assert_snapshot!(exposition.replace('/', "_"), taken);
+        }
+    }
+
+    #[test]
+    fn every_preset_is_held_to_a_recorded_exposition() {
+        for preset in Preset::ALL {
+            let taken: Vec<_> = RECORDED.iter().filter(|(of, _)| *of == preset).collect();
+            assert!(!taken.is_empty(), "{preset}");
+        }
+    }
+
+    #[test]
     fn no_preset_takes_constants_buckets_or_information() {
         let set = rule_set(&Preset::ALL);
-        for preset in Preset::ALL {
-            for series in series(preset) {
+        let written = Preset::ALL.map(Preset::as_str);
+        let recorded = RECORDED.map(|(_, exposition)| exposition);
+        for exposition in written.into_iter().chain(recorded) {
+            for series in series(exposition) {
                 let labels = labels(&series);
                 let name = labels.iter().find(|(label, _)| *label == NAME).unwrap().1;
                 let is_constant =
