@@ -37,3 +37,4 @@ pub mod train;
 pub mod app;
 pub mod cli;
 pub mod config;
+pub mod terminal;

@@ -1,6 +1,7 @@
 //! What the demo's table shows, before it is drawn.
 
 use crate::simulate::synth::{Channel, Kind};
+use crate::terminal::Row;
 
 /// One moment of the demo.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -86,34 +87,6 @@ pub struct UnderWay {
     pub since_ms: i64,
     /// How it was found, if it was.
     pub found: Option<Delay>,
-}
-
-/// One series in the table.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Row {
-    /// The series in PromQL's spelling.
-    pub series: String,
-    /// Its anomaly score.
-    pub score: f64,
-    /// The value that was scored: a counter's is its rate. `None` while there is no rate yet.
-    pub value: Option<f64>,
-    /// The value expected, and its band.
-    pub expected: Option<Expected>,
-    /// Whether `value` is a rate, per second.
-    pub is_rate: bool,
-    /// Whether an injected event strikes it now.
-    pub is_struck: bool,
-}
-
-/// What was expected of a sample.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Expected {
-    /// The forecast.
-    pub value: f64,
-    /// The lower end of the band.
-    pub lower: f64,
-    /// The upper end of the band.
-    pub upper: f64,
 }
 
 /// Something that happened.

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::board::Expected;
 use crate::batch::Sample;
 use crate::inject::{Names, Output, ScoreSample, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
@@ -15,6 +14,7 @@ use crate::rules::{OutputNames, Preset, Rule, RuleError, RuleSet, RuleSetError};
 use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
 use crate::series::{Scope, ScopeName, Scopes, Spelling, Table};
 use crate::simulate::synth::Series;
+use crate::terminal::Expected;
 use crate::wire::exposition::{Format, Page, PageError, PageLimits, Syntax};
 
 /// A pipeline of its own for one target, the exporter.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::board::{Balance, Board, Delay, Happening, Notice, Phase, Row, Title, UnderWay};
+use super::board::{Balance, Board, Delay, Happening, Notice, Phase, Title, UnderWay};
 use super::corridor::{Corridor, CorridorError, Said};
 use super::summary::{Delays, Summary};
 use crate::batch::Sample;
@@ -11,6 +11,7 @@ use crate::signals::Signal;
 use crate::simulate::exposition::{Exporter, Format};
 use crate::simulate::synth::{Event, Fleet, FleetOptions, Kind};
 use crate::simulate::verdict::{Found, Injected, Judge, Scored, Verdict};
+use crate::terminal::Row;
 
 /// What the demo plays.
 #[derive(Clone, Copy, Debug, PartialEq)]

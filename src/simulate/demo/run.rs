@@ -4,13 +4,11 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
-use crossterm::{cursor, event, execute, queue, style, terminal};
-
 use super::board::Phase;
 use super::engine::{Demo, DemoError, Play};
-use super::render::{Canvas, notice, render};
+use super::render::{notice, render};
 use super::summary::Summary;
+use crate::terminal::Screen;
 
 /// How the demo is shown.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,13 +32,8 @@ const WORK: Duration = Duration::from_millis(60);
 
 /// Where the demo shows itself.
 enum Stage {
-    Table(Table),
+    Table(Screen),
     Lines,
-}
-
-/// A terminal in raw mode on its alternate screen; dropping it gives the terminal back as it was.
-struct Table {
-    colour: bool,
 }
 
 /// Plays until the duration is over, `stop` says so, or a person leaves.
@@ -50,7 +43,7 @@ struct Table {
 /// A page that cannot be scored, a terminal that cannot be drawn on.
 pub fn run(show: &Show, stop: &Receiver<()>) -> Result<Summary, DemoError> {
     let mut demo = Demo::new(show.play)?;
-    let stage = if show.on_terminal { Stage::Table(Table::open(show.colour)?) } else { Stage::Lines };
+    let stage = if show.on_terminal { Stage::Table(Screen::open(show.colour)?) } else { Stage::Lines };
     if stage.learn(&mut demo, show, stop)? {
         stage.live(&mut demo, show, stop)?;
     }
@@ -107,7 +100,7 @@ impl Stage {
 
     fn draw(&self, demo: &Demo, phase: Phase, speed: f64) -> io::Result<()> {
         match self {
-            Self::Table(table) => table.draw(demo, phase, speed),
+            Self::Table(screen) => screen.draw(|canvas| render(&demo.board(phase, speed), canvas)),
             Self::Lines => Ok(()),
         }
     }
@@ -115,7 +108,7 @@ impl Stage {
     /// Waits for the next frame; whether somebody wants to leave.
     fn wait(&self, time: Duration, stop: &Receiver<()>) -> io::Result<bool> {
         match self {
-            Self::Table(_) => Ok(is_leaving(time)? || stop.try_recv().is_ok()),
+            Self::Table(screen) => Ok(screen.is_left(time)? || stop.try_recv().is_ok()),
             Self::Lines => match stop.recv_timeout(time) {
                 Ok(()) => Ok(true),
                 Err(RecvTimeoutError::Timeout) => Ok(false),
@@ -126,68 +119,5 @@ impl Stage {
                 }
             },
         }
-    }
-}
-
-// === impl Table ===
-
-impl Table {
-    fn open(colour: bool) -> io::Result<Self> {
-        terminal::enable_raw_mode()?;
-        let table = Self { colour };
-        execute!(io::stdout(), terminal::EnterAlternateScreen, cursor::Hide)?;
-        Ok(table)
-    }
-
-    fn draw(&self, demo: &Demo, phase: Phase, speed: f64) -> io::Result<()> {
-        let (width, height) = terminal::size()?;
-        let canvas = Canvas { width: width.into(), height: height.into(), colour: self.colour };
-        let lines = render(&demo.board(phase, speed), canvas);
-        let mut out = io::stdout().lock();
-        queue!(out, terminal::BeginSynchronizedUpdate)?;
-        for (row, line) in (0u16..).zip(&lines) {
-            let clear = terminal::Clear(terminal::ClearType::UntilNewLine);
-            queue!(out, cursor::MoveTo(0, row), style::Print(line), clear)?;
-        }
-        if lines.len() < usize::from(height) {
-            let below = cursor::MoveTo(0, lines.len() as u16);
-            queue!(out, below, terminal::Clear(terminal::ClearType::FromCursorDown))?;
-        }
-        queue!(out, terminal::EndSynchronizedUpdate)?;
-        out.flush()
-    }
-}
-
-impl Drop for Table {
-    fn drop(&mut self) {
-        let shown = execute!(io::stdout(), cursor::Show, terminal::LeaveAlternateScreen);
-        let cooked = terminal::disable_raw_mode();
-        if let Some(error) = shown.err().or(cooked.err()) {
-            eprintln!("cannot give the terminal back as it was: {error}");
-        }
-    }
-}
-
-/// Whether q, Escape or Ctrl-C is pressed within `time`.
-fn is_leaving(time: Duration) -> io::Result<bool> {
-    let until = Instant::now() + time;
-    loop {
-        let left = until.saturating_duration_since(Instant::now());
-        if !event::poll(left)? {
-            return Ok(false);
-        }
-        if let Event::Key(key) = event::read()?
-            && leaves(&key)
-        {
-            return Ok(true);
-        }
-    }
-}
-
-fn leaves(key: &KeyEvent) -> bool {
-    match key.code {
-        KeyCode::Char('q') | KeyCode::Esc => true,
-        KeyCode::Char('c') => key.modifiers.contains(KeyModifiers::CONTROL),
-        _ => false,
     }
 }

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use super::board::{Balance, Title};
-use super::render::{clock, span};
+use super::render::clock;
 use crate::simulate::synth::Kind;
 use crate::simulate::verdict::Verdict;
+use crate::terminal::span;
 
 /// The result of a demo.
 #[derive(Clone, Debug, PartialEq, Eq)]
