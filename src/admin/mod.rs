@@ -20,7 +20,7 @@ use http::{HeaderMap, Method, StatusCode};
 use prometheus_client::registry::Registry;
 use tracing::warn;
 
-pub use explain::ExplainSource;
+pub use explain::{ExplainSource, HighestSource};
 pub use exposition::count_series;
 pub use health::{Health, Readiness};
 pub use reload::{Reload, ReloadError, Reloads, reload_channel, reload_on_hangup};
@@ -53,6 +53,7 @@ impl Admin {
             .route("/-/reload", axum::routing::any(reload_page))
             .nest("/api/v1/status", status::router())
             .route("/api/v1/explain", get(explain::answer))
+            .route("/api/v1/highest", get(explain::highest))
             .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
             .with_state(Arc::new(self))
     }

@@ -8,7 +8,7 @@ use axum::response::Json;
 use axum::{Router, routing};
 use serde_json::{Value, json};
 
-use super::{Admin, ExplainSource};
+use super::{Admin, ExplainSource, HighestSource};
 
 /// What the other rooms tell of themselves. Each is called at every request, must not wait, and must show
 /// no secret.
@@ -24,6 +24,8 @@ pub struct Status {
     pub budget: StatusSource,
     /// Why series were given their scores.
     pub explain: ExplainSource,
+    /// The same of the series with the highest scores now, so many at the most.
+    pub highest: HighestSource,
 }
 
 /// A part of the status as JSON.

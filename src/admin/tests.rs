@@ -41,6 +41,7 @@ fn fixture(lifecycle: bool) -> Fixture {
             "up" => Ok(json!([{ "limit": limit }])),
             _ => Err("series: no selector".to_owned()),
         }),
+        highest: Arc::new(|limit| json!([{ "limit": limit }])),
     };
     let (health, registry) = (Health::default(), Arc::new(registry));
     let admin = Admin {
@@ -158,6 +159,8 @@ async fn an_explanation_is_asked_for_by_a_selector() {
     let told = fixture.json("/api/v1/explain?series=up").await;
     assert_eq!(told, json!({ "status": "success", "data": [{ "limit": 10 }] }));
     assert_eq!(fixture.json("/api/v1/explain?series=up&limit=99999").await["data"][0]["limit"], 1_000);
+    assert_eq!(fixture.json("/api/v1/highest").await["data"][0]["limit"], 10);
+    assert_eq!(fixture.json("/api/v1/highest?limit=99999").await["data"][0]["limit"], 100);
     for (path, word) in [("?series=%7B", "no selector"), ("", "series is missing")] {
         let (status, text) = fixture.get(&format!("/api/v1/explain{path}")).await;
         let error: Value = serde_json::from_str(&text).unwrap();

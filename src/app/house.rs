@@ -41,7 +41,7 @@ pub(super) struct House {
     /// The doors of the configuration in force, so that the next ones know what these have learned.
     scrape: Mutex<Option<ScrapeDoor>>,
     /// The one forwarder, made when the first downstream is configured; it outlives a reload.
-    forwarder: Mutex<Option<ScoreForwarder>>,
+    forwarder: Arc<Mutex<Option<ScoreForwarder>>>,
     stop: CancellationToken,
     /// Ends the lanes of scores: after the doors, since the last request's scores come after its answer.
     lanes_stop: CancellationToken,
@@ -99,7 +99,7 @@ impl House {
             client: Arc::default(),
             scrape_metrics: ScrapeMetrics::default(),
             scrape: Mutex::default(),
-            forwarder: Mutex::default(),
+            forwarder: Arc::default(),
             stop: stop.clone(),
             lanes_stop: CancellationToken::new(),
         };
@@ -116,6 +116,7 @@ impl House {
         self.pipeline.register(registry);
         let scorers = Arc::clone(&self.scorers);
         registry.register_collector(Box::new(super::status::Backlog(scorers)));
+        registry.register_collector(Box::new(super::status::Pauses(Arc::clone(&self.forwarder))));
         let model = self.model.handle().current();
         let info = Family::<Vec<(String, String)>, Gauge>::default();
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::gauge::ConstGauge;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::house::House;
 use crate::admin::Status;
 use crate::config::Config;
+use crate::forward::scores::ScoreForwarder;
 use crate::ingest::Scorers;
 
 /// The configuration in force.
@@ -22,6 +23,10 @@ pub(super) struct Current {
 /// Reads the scorers' backlog when the metrics are read.
 #[derive(Debug)]
 pub(super) struct Backlog(pub(super) Arc<Scorers>);
+
+/// Reads which scores give way to samples when the metrics are read.
+#[derive(Debug)]
+pub(super) struct Pauses(pub(super) Arc<Mutex<Option<ScoreForwarder>>>);
 
 // === impl Current ===
 
@@ -42,13 +47,15 @@ impl Current {
 /// The sources of `/api/v1/status`.
 pub(super) fn of(house: &Arc<House>, current: &Arc<Current>) -> Status {
     let (config, targets) = (Arc::clone(current), Arc::clone(current));
-    let (model, budget, explained) = (Arc::clone(house), Arc::clone(house), Arc::clone(house));
+    let (model, budget) = (Arc::clone(house), Arc::clone(house));
+    let (explained, highest) = (Arc::clone(house), Arc::clone(house));
     Status {
         config: Arc::new(move || config.get().to_yaml().unwrap_or_else(|error| format!("# {error}"))),
         targets: Arc::new(move || targets_of(&targets.get())),
         model: Arc::new(move || model_of(&model)),
         budget: Arc::new(move || json!(budget.pipeline.budget())),
         explain: Arc::new(move |series, limit| explain(&explained, series, limit)),
+        highest: Arc::new(move |limit| json!(highest.pipeline.highest(limit))),
     }
 }
 
@@ -90,5 +97,24 @@ impl Collector for Backlog {
             gauge.metric_type(),
         )?;
         gauge.encode(encoded)
+    }
+}
+
+impl Collector for Pauses {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let (paused, returning) = self.0.lock().as_ref().map(ScoreForwarder::restrained).unwrap_or_default();
+        let gauges = [
+            (
+                "sidelong_score_paused_tenants",
+                "Tenants whose scores pause, since the downstream refused something for a limit",
+                paused,
+            ),
+            ("sidelong_score_returning_tenants", "Tenants whose scores come back after a pause", returning),
+        ];
+        for (name, help, tenants) in gauges {
+            let gauge = ConstGauge::new(tenants as i64);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
     }
 }

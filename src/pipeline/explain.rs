@@ -1,14 +1,16 @@
 //! Why the newest samples of series were given their scores.
 
-use std::collections::BTreeMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
 
 use serde::Serialize;
 
 use super::Pipeline;
 use super::settings::Settings;
 use crate::detect::{Explanation, State};
+use crate::model::Model;
 use crate::rules::Selector;
-use crate::series::{ScopeName, Series};
+use crate::series::{ScopeName, Series, Standing};
 
 /// A series, and why its newest sample was given its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,6 +41,12 @@ struct Copied {
     newest: Option<(i64, f64)>,
 }
 
+/// A series by its score.
+struct Ranked {
+    score: f64,
+    copied: Copied,
+}
+
 // === impl Pipeline ===
 
 impl Pipeline {
@@ -59,15 +67,71 @@ impl Pipeline {
                 break;
             }
         }
+        self.explained(found, &model, &settings)
+    }
+
+    /// The same of the series with the highest scores now, highest first, `limit` series at the most. What has ended,
+    /// was not seen for long or has the score 0 is not among them.
+    pub fn highest(&self, limit: usize) -> Vec<Explained> {
+        let (model, settings) = (self.model.current(), self.settings());
+        let mut highest: BinaryHeap<Reverse<Ranked>> = BinaryHeap::with_capacity(limit + 1);
+        for chunk in 0..self.series.chunks() {
+            self.series.for_chunk(chunk, |_, series| {
+                let Some(score) = present_score(series, &settings) else { return };
+                let lowest = highest.peek().map_or(0.0, |Reverse(ranked)| ranked.score);
+                // Copied only if it is among the highest so far, which few are.
+                if highest.len() < limit || score > lowest {
+                    let copied = Copied::of(series, &settings, &model.version);
+                    highest.push(Reverse(Ranked { score, copied }));
+                    if highest.len() > limit {
+                        highest.pop();
+                    }
+                }
+            });
+        }
+        let ranked = highest.into_sorted_vec();
+        self.explained(ranked.into_iter().map(|Reverse(ranked)| ranked.copied).collect(), &model, &settings)
+    }
+
+    fn explained(&self, copied: Vec<Copied>, model: &Model, settings: &Settings) -> Vec<Explained> {
         let explain = |Copied { mut explained, rule, state, newest }: Copied| {
             let demands = &settings.plan(rule).demands;
             explained.explanation =
                 newest.and_then(|(at_ms, signal)| model.detector.explain(&state, at_ms, signal, demands));
             explained
         };
-        found.into_iter().map(explain).collect()
+        copied.into_iter().map(explain).collect()
     }
 }
+
+/// The score of a series' newest sample, if it is above 0 and the series is still there.
+fn present_score(series: &Series, settings: &Settings) -> Option<f64> {
+    let is_there = series.generation == settings.generation && series.standing != Standing::Out;
+    // A stale marker is no number, and above nothing.
+    series.score.filter(|score| is_there && *score > 0.0)
+}
+
+// === impl Ranked ===
+
+impl Ord for Ranked {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.score.total_cmp(&other.score)
+    }
+}
+
+impl PartialOrd for Ranked {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Ranked {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Ranked {}
 
 // === impl Copied ===
 

@@ -127,6 +127,11 @@ impl ScoreForwarder {
         self.shared.restraints.refused(&key.tenant, retry_after, usual);
     }
 
+    /// How many tenants' scores pause, and how many tenants' come back, after a refusal for a limit.
+    pub fn restrained(&self) -> (usize, usize) {
+        self.shared.restraints.standing()
+    }
+
     /// Waits until every lane has sent what it had, or given up. Call it after `stop`.
     pub async fn drained(&self) {
         self.shared.tasks.close();

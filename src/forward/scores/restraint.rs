@@ -81,6 +81,18 @@ impl Restraints {
         self.known.get(tenant).map_or_else(|| self.others.share(), |restraint| restraint.share())
     }
 
+    /// How many tenants send no scores now, and how many a part of theirs. Those without a restraint of their own
+    /// are one.
+    pub(super) fn standing(&self) -> (usize, usize) {
+        let others = self.others.share();
+        let shares = self.known.iter().map(|restraint| restraint.share()).chain([others]);
+        shares.fold((0, 0), |(paused, returning), share| match share {
+            0 => (paused + 1, returning),
+            SHARES => (paused, returning),
+            _ => (paused, returning + 1),
+        })
+    }
+
     /// See [`Restraint::paused_until`].
     pub(super) fn paused_until(&self, tenant: &Option<HeaderValue>) -> Option<Instant> {
         self.known
@@ -160,7 +172,11 @@ mod tests {
         assert_eq!((restraints.share(&tenant("a")), restraints.share(&tenant("c"))), (0, SHARES));
         refuse("c");
         assert_eq!((restraints.share(&tenant("c")), restraints.known.len()), (0, 2));
-        tokio::time::advance(10 * MINUTE).await;
+        assert_eq!(restraints.standing(), (3, 0));
+        tokio::time::advance(2 * MINUTE).await;
+        assert_eq!(restraints.standing(), (0, 3));
+        tokio::time::advance(8 * MINUTE).await;
+        assert_eq!(restraints.standing(), (0, 0));
         refuse("d");
         assert_eq!((restraints.share(&tenant("d")), restraints.share(&tenant("e"))), (0, SHARES));
         assert_eq!(restraints.known.len(), 1, "those whose scores are back in full are forgotten");

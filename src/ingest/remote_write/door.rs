@@ -118,6 +118,7 @@ impl Shared {
         let mut comparison = self.comparison();
         let held = read_body(comparison.tap(body), limit, self.rate, &self.bodies).await?;
         let body = held.bytes.clone();
+        self.parts.metrics.received_bytes.inc_by(body.len() as u64);
         self.check_length(&body)?;
         // Behind the body: whoever sends slowly takes no seat while it does.
         let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
@@ -176,6 +177,7 @@ impl Shared {
         headers.append(HOP, self.instance.clone());
         let answer = downstream.forward(headers, body.clone()).await?;
         comparison.end(&body, &self.parts.metrics);
+        self.parts.metrics.forwarded_bytes.inc_by(body.len() as u64);
         Ok(answer)
     }
 

@@ -18,6 +18,9 @@ pub struct PushMetrics {
     refused: [Counter; Refused::ALL.len()],
     refused_family: Family<Why, Counter>,
     pub(super) body_bytes: Gauge,
+    pub(super) received_bytes: Counter,
+    pub(super) forwarded_bytes: Counter,
+    pub(super) samples: Counter,
     scored: Counter,
     anomalous: Counter,
     alerts: Counter,
@@ -100,6 +103,9 @@ impl Default for PushMetrics {
             refused,
             refused_family,
             body_bytes: Gauge::default(),
+            received_bytes: Counter::default(),
+            forwarded_bytes: Counter::default(),
+            samples: Counter::default(),
             scored: Counter::default(),
             anomalous: Counter::default(),
             alerts: Counter::default(),
@@ -182,6 +188,21 @@ impl PushMetrics {
             "sidelong_body_bytes_in_flight",
             "Bytes of write requests held; bounded by limits.max_body_bytes_in_flight",
             self.body_bytes.clone(),
+        );
+        registry.register(
+            "sidelong_write_received_bytes",
+            "Bytes of the bodies of write requests, compressed as they came",
+            self.received_bytes.clone(),
+        );
+        registry.register(
+            "sidelong_write_forwarded_bytes",
+            "Of them, those that the downstream has answered",
+            self.forwarded_bytes.clone(),
+        );
+        registry.register(
+            "sidelong_write_samples",
+            "Samples of the write requests that were decoded for scoring",
+            self.samples.clone(),
         );
         registry.register("sidelong_samples_scored", "Samples that were given a score", self.scored.clone());
         registry.register(

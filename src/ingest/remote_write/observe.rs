@@ -111,7 +111,10 @@ impl Observer {
 impl Shared {
     fn score(&self, scope: &Arc<Scope>, accepted: &Accepted, desk: &mut Desk) {
         match self.decode(scope, accepted, desk) {
-            Ok(()) => self.metrics.add(&self.walk(scope, accepted, desk)),
+            Ok(()) => {
+                self.metrics.samples.inc_by(desk.batch.samples.len() as u64);
+                self.metrics.add(&self.walk(scope, accepted, desk));
+            }
             Err(reason) => self.metrics.unscored(reason),
         }
     }

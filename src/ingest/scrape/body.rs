@@ -37,6 +37,8 @@ pub(super) struct ScrapeBody<B> {
     out: VecDeque<Bytes>,
     scrape: Scrape,
     outcome: Option<Outcome>,
+    received: u64,
+    passed: u64,
 }
 
 /// What the end of a page needs to know of its scrape.
@@ -110,6 +112,8 @@ impl<B> ScrapeBody<B> {
             out: VecDeque::new(),
             scrape,
             outcome: None,
+            received: 0,
+            passed: 0,
         }
     }
 
@@ -121,6 +125,7 @@ impl<B> ScrapeBody<B> {
 
     /// Passes `chunk` on and reads a copy of it; what must be decoded waits for [`Self::unzip`].
     fn take(&mut self, chunk: Bytes) {
+        self.received += chunk.len() as u64;
         match &mut self.way {
             Way::Verbatim | Way::GzipMember => {
                 self.read(&chunk);
@@ -279,6 +284,7 @@ where
         let this = &mut *self;
         loop {
             if let Some(bytes) = this.out.pop_front() {
+                this.passed += bytes.len() as u64;
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             match this.state {
@@ -311,6 +317,7 @@ where
 impl<B> Drop for ScrapeBody<B> {
     fn drop(&mut self) {
         self.scrape.metrics.running.dec();
+        self.scrape.metrics.bytes(self.received, self.passed);
         if !matches!(self.state, State::Done) {
             self.scrape.metrics.ended(Outcome::Abandoned);
         }

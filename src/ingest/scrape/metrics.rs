@@ -18,6 +18,8 @@ pub struct ScrapeMetrics {
     dropped: Family<ByDropped, Counter>,
     refused: Family<ByRefused, Counter>,
     appended: Counter,
+    received_bytes: Counter,
+    passed_bytes: Counter,
     samples: Counter,
     unparsed: Counter,
     native_histograms: Counter,
@@ -121,6 +123,8 @@ impl Default for ScrapeMetrics {
             dropped: Family::default(),
             refused: Family::default(),
             appended: Counter::default(),
+            received_bytes: Counter::default(),
+            passed_bytes: Counter::default(),
             samples: Counter::default(),
             unparsed: Counter::default(),
             native_histograms: Counter::default(),
@@ -156,6 +160,16 @@ impl ScrapeMetrics {
         );
         scrape.register("refused_targets", "Targets that are not fetched, by reason", self.refused.clone());
         scrape.register("appended_series", "Score series appended to pages", self.appended.clone());
+        scrape.register(
+            "received_bytes",
+            "Bytes of bodies that targets have sent",
+            self.received_bytes.clone(),
+        );
+        scrape.register(
+            "passed_bytes",
+            "Bytes of bodies that scrapers were sent, scores included",
+            self.passed_bytes.clone(),
+        );
         scrape.register("samples", "Samples on pages that passed", self.samples.clone());
         scrape.register("unparsed_lines", "Lines that passed and were not understood", self.unparsed.clone());
         scrape.register(
@@ -188,6 +202,12 @@ impl ScrapeMetrics {
             Refusal::Unresolved(_) => Refused::Unresolved,
         };
         self.refused.get_or_create(&ByRefused { reason }).inc();
+    }
+
+    /// Adds up the bytes of one body, as it came and as it went.
+    pub(super) fn bytes(&self, received: u64, passed: u64) {
+        self.received_bytes.inc_by(received);
+        self.passed_bytes.inc_by(passed);
     }
 
     /// Adds up a page that was read to its end.

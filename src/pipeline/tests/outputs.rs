@@ -65,6 +65,30 @@ fn the_newest_sample_is_explained_as_it_was_judged() {
 }
 
 #[test]
+fn the_highest_scores_now_come_first_and_what_has_ended_has_none() {
+    let mut house = House::new(EVERYTHING);
+    let jobs = ["a", "b", "c"];
+    let all = |at_ms: i64, values: [f64; 3]| -> Vec<_> {
+        jobs.iter().zip(values).map(|(job, value)| (up(job), at(at_ms, value))).collect()
+    };
+    for step in 0..30 {
+        house.push(&all(START + step * MINUTE, [10.0 + (step % 3) as f64; 3]));
+    }
+    house.push(&all(START + 30 * MINUTE, [11.0, 500.0, 30.0]));
+    let highest = |house: &House, limit| -> Vec<(String, f64)> {
+        let told = house.pipeline.highest(limit).into_iter();
+        told.map(|told| (told.series["job"].clone(), told.explanation.expect("a forecast").score)).collect()
+    };
+    let most = highest(&house, 10);
+    assert_eq!(most[0].0, "b");
+    assert!(most[0].1 >= 1.0 && most.iter().all(|(_, score)| *score > 0.0), "{most:?}");
+    assert!(most.is_sorted_by(|one, next| one.1 >= next.1), "{most:?}");
+    assert_eq!(highest(&house, 1), most[..1]);
+    house.push(&all(START + 31 * MINUTE, [11.0, stale_marker(), 11.0]));
+    assert!(highest(&house, 10).iter().all(|(job, _)| job != "b"));
+}
+
+#[test]
 fn a_rule_may_ask_how_far_a_score_is_to_be_trusted_and_what_it_is_due_to() {
     let mut house = House::new(TRUST);
     house.one(START, 10.0);
