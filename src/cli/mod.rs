@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand, with its arguments and what it does.
 
+mod admin;
 pub mod backtest;
 pub mod check_config;
 pub mod config_reference;
@@ -18,6 +19,7 @@ pub mod run;
 mod source;
 pub mod state;
 pub mod synth;
+pub mod top;
 pub mod version;
 
 use std::process::ExitCode;
@@ -49,6 +51,7 @@ enum Command {
     Healthcheck(healthcheck::HealthcheckArgs),
     State(state::StateArgs),
     Synth(synth::SynthArgs),
+    Top(top::TopArgs),
     #[cfg(feature = "train")]
     #[command(hide = true)]
     ForestSource(forest_source::ForestSourceArgs),
@@ -94,6 +97,7 @@ impl Cli {
             Command::Healthcheck(args) => return healthcheck::run(&args),
             Command::State(args) => state::run(&args)?,
             Command::Synth(args) => synth::run(&args)?,
+            Command::Top(args) => top::run(&args)?,
             #[cfg(feature = "train")]
             Command::ForestSource(args) => forest_source::run(&args)?,
             Command::ConfigReference(args) => config_reference::run(&args)?,

@@ -61,7 +61,7 @@ fn a_converted_file_can_be_checked_at_once() {
 #[test]
 fn help_shows_examples_and_version_names_the_build() {
     for command in
-        ["check-config", "convert", "healthcheck", "demo", "synth", "backtest", "features", "profile"]
+        ["check-config", "convert", "healthcheck", "top", "demo", "synth", "backtest", "features", "profile"]
     {
         let help = text(&sidelong(&[command, "--help"]).stdout);
         assert!(help.contains("Examples:\n  sidelong "), "{command}: {help}");

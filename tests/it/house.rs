@@ -43,7 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
     // Files of past series.
     ("parquet", &["backtest"]),
     // Reads Sidelong's own metrics; user data never, since it drops valid lines.
-    ("prometheus_parse", &["cli/healthcheck.rs"]),
+    ("prometheus_parse", &["cli/admin.rs"]),
 ];
 
 /// Packages that must have a home as soon as they are dependencies; those that begin so, where it ends in `_`.

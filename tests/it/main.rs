@@ -18,3 +18,4 @@ mod parts;
 mod push;
 mod simulate;
 mod state;
+mod top;
