@@ -472,5 +472,4 @@ fn unix_millis() -> i64 {
 }
 
 #[cfg(test)]
-#[path = "door_tests.rs"]
 mod tests;
