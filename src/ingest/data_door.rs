@@ -15,10 +15,10 @@ use parking_lot::RwLock;
 use super::remote_write::PushDoor;
 use super::scores_page;
 use super::scrape::ScrapeDoor;
+use super::tenant::scope_name;
 use crate::admin::Health;
 use crate::net::body::BoxBody;
 use crate::pipeline::Pipeline;
-use crate::series::ScopeName;
 
 /// The doors of one configuration.
 #[derive(Debug)]
@@ -85,8 +85,8 @@ impl DataDoor {
     }
 
     fn scores(&self, request: &Request<Incoming>, doors: &Doors) -> Response<BoxBody> {
-        let tenant = request.headers().get(&doors.tenant_header).and_then(|value| value.to_str().ok());
-        let scope = self.pipeline.scopes().find(&ScopeName::Tenant(tenant.unwrap_or_default().into()));
+        let tenant = scope_name(request.headers().get(&doors.tenant_header));
+        let scope = self.pipeline.scopes().find(&tenant);
         let scores = scope.map(|scope| self.pipeline.newest(&scope)).unwrap_or_default();
         whole(scores_page::page(request.headers(), &scores))
     }

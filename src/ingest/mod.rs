@@ -6,6 +6,7 @@ pub mod remote_write;
 mod scorers;
 mod scores_page;
 pub mod scrape;
+mod tenant;
 
 pub use data_door::{DataDoor, Doors};
 pub use page_scorer::PipelineScorer;

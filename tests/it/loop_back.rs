@@ -67,3 +67,19 @@ async fn the_page_has_scores_and_counts_of_one_tenant_until_they_end() {
     push(&sidelong, "ant", "b", at + 18_000, STALE).await;
     shows(&sidelong, "ant", &[]).await;
 }
+
+#[tokio::test]
+async fn tenants_whose_names_are_no_ascii_are_tenants_of_their_own() {
+    let scratch = Scratch::new();
+    let sidelong = Sidelong::start(&scratch, CONFIG).await;
+    let at = now() - 60_000;
+    push(&sidelong, "müller", "a", at, 1.0).await;
+    push(&sidelong, "möller", "b", at, 1.0).await;
+    sidelong.metric_reaches("sidelong_samples_scored_total", "", 2.0).await;
+    for (tenant, own, other) in [("müller", "\"a\"", "\"b\""), ("möller", "\"b\"", "\"a\"")] {
+        let page = page(&sidelong, tenant).await.join("\n");
+        assert!(page.contains(own) && !page.contains(other), "{tenant}: {page}");
+    }
+    assert!(page(&sidelong, "").await.is_empty());
+    assert_eq!(sidelong.metric("sidelong_tenants", "").await, 2.0);
+}

@@ -10,10 +10,11 @@ use crate::batch::LabelSource;
 use crate::config::sections::Limits;
 use crate::forward::Version;
 use crate::forward::scores::{LaneKey, Outbox, ScoreForwarder};
+use crate::ingest::tenant::scope_name;
 use crate::ingest::{Desk, Scorers};
 use crate::inject::Emit;
 use crate::pipeline::{Pipeline, Reason, Tally, Visit, Wiring};
-use crate::series::{Scope, ScopeName, Spelling};
+use crate::series::{Scope, Spelling};
 use crate::wire::compression::{Cap, decompress_snappy};
 use crate::wire::remote_write::{Tape, receive, v1, v2};
 
@@ -74,8 +75,8 @@ impl Observer {
         if shared.pipeline.settings().rules.is_empty() {
             return; // nothing can be selected, so nothing needs to be understood
         }
-        let name = accepted.tenant.as_ref().and_then(|tenant| tenant.to_str().ok()).unwrap_or_default();
-        let Some(scope) = shared.pipeline.scope(&ScopeName::Tenant(name.into()), (shared.clock)()) else {
+        let name = scope_name(accepted.tenant.as_ref());
+        let Some(scope) = shared.pipeline.scope(&name, (shared.clock)()) else {
             return shared.metrics.unscored(Reason::TenantLimit);
         };
         let (work, home) = (Arc::clone(shared), Arc::clone(&scope));

@@ -60,7 +60,8 @@ pub(crate) async fn raw(address: &str, request: &[u8]) -> Vec<u8> {
 
 fn with(mut request: http::request::Builder, headers: &[(&str, &str)]) -> http::request::Builder {
     for (name, value) in headers {
-        request = request.header(*name, *value);
+        // Not as text: a header may hold what is none.
+        request = request.header(*name, value.as_bytes());
     }
     request
 }
