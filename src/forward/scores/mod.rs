@@ -92,10 +92,11 @@ impl ScoreForwarder {
         let after = Arc::new(before.replaced(route));
         let same = Arc::ptr_eq(&before.known, &after.known);
         self.shared.restraints.bound(after.scores.max_lanes as usize);
-        self.shared.in_force.send_replace(after);
         if !same {
+            // Before the other receiver is asked: a pause that it asks for itself must not be forgotten.
             self.shared.restraints.clear();
         }
+        self.shared.in_force.send_replace(after);
         // What is full or due may be so by the new configuration only.
         self.shared.lanes.iter().for_each(|lane| lane.news.notify_one());
     }
