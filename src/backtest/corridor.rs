@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Series;
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
 use crate::detect::Explanation;
-use crate::inject::{Emit, Names, Output, TemplateError, Workloads};
+use crate::inject::{Emit, Injected, Names, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
 use crate::rules::config::{OneOrMany, RawOutput};
@@ -188,14 +188,14 @@ impl Said {
 
 impl Emit for Listener<'_> {
     fn emit(&mut self, _: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample) {
-        let is = |output: Output| std::ptr::eq(self.names.of(output), name);
+        let is = |output: Injected| std::ptr::eq(self.names.of(output), name);
         let said = self.heard.get_or_insert(Said::NOTHING);
         let slot = match () {
-            () if is(Output::AnomalyScore) => &mut said.score,
-            () if is(Output::Yhat) => &mut said.expected,
-            () if is(Output::YhatLower) => &mut said.lower,
-            () if is(Output::YhatUpper) => &mut said.upper,
-            () if is(Output::AnomalyConfidence) => said.confidence.insert(f64::NAN),
+            () if is(Injected::AnomalyScore) => &mut said.score,
+            () if is(Injected::Yhat) => &mut said.expected,
+            () if is(Injected::YhatLower) => &mut said.lower,
+            () if is(Injected::YhatUpper) => &mut said.upper,
+            () if is(Injected::AnomalyConfidence) => said.confidence.insert(f64::NAN),
             () => return,
         };
         *slot = sample.value;

@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::{Said, Series};
 use crate::batch::Sample;
 use crate::forward::{Answer, Downstream, DownstreamError, Version};
-use crate::inject::{Names, Output, TemplateError};
+use crate::inject::{Injected, Names, TemplateError};
 use crate::series::labels::{Interner, METRIC_NAME, Pair, SeriesLabels};
 use crate::wire::remote_write::{ScoreBlock, Tape};
 
@@ -116,10 +116,10 @@ impl ScoreWriter {
             self.block.push(&mut self.tape, labels, name, sample);
         }
         let outputs = [
-            (Output::AnomalyScore, said.score),
-            (Output::Yhat, said.expected),
-            (Output::YhatLower, said.lower),
-            (Output::YhatUpper, said.upper),
+            (Injected::AnomalyScore, said.score),
+            (Injected::Yhat, said.expected),
+            (Injected::YhatLower, said.lower),
+            (Injected::YhatUpper, said.upper),
         ];
         // A forecast that does not exist yet is not written.
         for (output, value) in outputs.into_iter().filter(|(_, value)| !value.is_nan()) {

@@ -4,7 +4,7 @@ use crate::series::labels::{Interner, METRIC_NAME, Pair};
 
 /// A series that Sidelong makes of what it scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Output {
+pub enum Injected {
     /// The score: above 1 is an anomaly.
     AnomalyScore,
     /// The expected value.
@@ -25,7 +25,7 @@ pub enum Output {
 
 /// The names of all outputs after the name template.
 #[derive(Clone, Copy, Debug)]
-pub struct Names([&'static Pair; Output::ALL.len()]);
+pub struct Names([&'static Pair; Injected::ALL.len()]);
 
 /// A name template that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,9 +40,9 @@ pub enum TemplateError {
     NoMetricName(String),
 }
 
-// === impl Output ===
+// === impl Injected ===
 
-impl Output {
+impl Injected {
     /// Every output.
     pub const ALL: [Self; 8] = [
         Self::AnomalyScore,
@@ -93,7 +93,7 @@ impl Output {
 // === impl Names ===
 
 impl Names {
-    /// The names that `template` gives, `$VAR` standing for [`Output::variable`].
+    /// The names that `template` gives, `$VAR` standing for [`Injected::variable`].
     ///
     /// A name lives as long as the process: there are eight for each template that was ever configured.
     ///
@@ -101,7 +101,7 @@ impl Names {
     /// A template without `$VAR`, or one that does not make metric names.
     pub fn new(template: &str, interner: &Interner) -> Result<Self, TemplateError> {
         Self::check(template)?;
-        Ok(Self(Output::ALL.map(|output| interner.lasting_pair(METRIC_NAME, &spell(template, output)))))
+        Ok(Self(Injected::ALL.map(|output| interner.lasting_pair(METRIC_NAME, &spell(template, output)))))
     }
 
     /// Checks `template` as [`Names::new`] does.
@@ -112,7 +112,7 @@ impl Names {
         if !template.contains("$VAR") {
             return Err(TemplateError::LacksVariable(template.into()));
         }
-        let name = spell(template, Output::AnomalyScore);
+        let name = spell(template, Injected::AnomalyScore);
         let fine = |(at, c): (usize, char)| {
             c.is_ascii_alphabetic() || matches!(c, '_' | ':') || (at > 0 && c.is_ascii_digit())
         };
@@ -121,7 +121,7 @@ impl Names {
 
     /// The `__name__` pair of `output`.
     #[inline]
-    pub fn of(&self, output: Output) -> &'static Pair {
+    pub fn of(&self, output: Injected) -> &'static Pair {
         self.0[output as usize]
     }
 
@@ -136,7 +136,7 @@ impl Names {
     }
 }
 
-fn spell(template: &str, output: Output) -> String {
+fn spell(template: &str, output: Injected) -> String {
     template.replace("$VAR", output.variable())
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
-use super::{Emit, Names, Output};
+use super::{Emit, Injected, Names};
 use crate::batch::{Sample, stale_marker};
 use crate::series::Scope;
 use crate::series::labels::{Interner, SeriesLabels};
@@ -31,7 +31,7 @@ pub struct Workload {
 #[derive(Clone, Copy, Debug)]
 struct Told {
     at_ms: i64,
-    counts: [(Output, f64); 2],
+    counts: [(Injected, f64); 2],
 }
 
 /// All workloads, by scope and replica, up to a limit.
@@ -130,9 +130,9 @@ impl Workload {
         self.scored.load(Ordering::Relaxed) <= 0
     }
 
-    fn counts(&self) -> [(Output, f64); 2] {
+    fn counts(&self) -> [(Injected, f64); 2] {
         let count = |counter: &AtomicI64| counter.load(Ordering::Relaxed) as f64;
-        [(Output::AnomalousSeries, count(&self.anomalous)), (Output::ScoredSeries, count(&self.scored))]
+        [(Injected::AnomalousSeries, count(&self.anomalous)), (Injected::ScoredSeries, count(&self.scored))]
     }
 }
 
@@ -207,7 +207,7 @@ impl Workloads {
         scope: &Scope,
         replica: &Replica,
         telling: Telling<'_>,
-        withheld: impl Fn(Output, &SeriesLabels) -> bool,
+        withheld: impl Fn(Injected, &SeriesLabels) -> bool,
         out: &mut impl Emit,
     ) {
         let Some(mut group) = self.groups.get_mut(&(scope.id(), replica.clone())) else { return };

@@ -9,7 +9,7 @@ use super::Pipeline;
 use super::leave::Farewell;
 use super::settings::Settings;
 use crate::batch::Key;
-use crate::inject::Output;
+use crate::inject::Injected;
 use crate::rules::Outputs;
 use crate::series::Scope;
 use crate::series::labels::{EXPORTED_FOR, EXPORTED_PART, FOR, METRIC_NAME, PART, SeriesLabels};
@@ -18,14 +18,14 @@ use crate::series::labels::{EXPORTED_FOR, EXPORTED_PART, FOR, METRIC_NAME, PART,
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     /// The lock is held across nothing else.
-    names: RwLock<HashSet<(Key, Output), foldhash::fast::RandomState>>,
+    names: RwLock<HashSet<(Key, Injected), foldhash::fast::RandomState>>,
     count: AtomicUsize,
 }
 
 // === impl Taken ===
 
 impl Taken {
-    fn insert(&self, key: Key, output: Output, limit: usize) {
+    fn insert(&self, key: Key, output: Injected, limit: usize) {
         let mut names = self.names.write();
         if names.len() < limit {
             names.insert((key, output));
@@ -52,7 +52,7 @@ impl Pipeline {
         &self,
         scope: &Scope,
         labels: &SeriesLabels,
-        mut outputs: impl Iterator<Item = Output>,
+        mut outputs: impl Iterator<Item = Injected>,
     ) -> bool {
         if self.taken.is_empty() {
             return false;
@@ -74,9 +74,9 @@ impl Pipeline {
         sorted: &[(&str, &str)],
     ) -> Option<Farewell> {
         let (_, name) = sorted.iter().find(|(name, _)| *name == METRIC_NAME)?;
-        let output = Output::ALL.into_iter().find(|output| settings.names.of(*output).value() == *name)?;
+        let output = Injected::ALL.into_iter().find(|output| settings.names.of(*output).value() == *name)?;
         // The parts of one score are taken together.
-        let has_parts = output == Output::AnomalyPart;
+        let has_parts = output == Injected::AnomalyPart;
         let labels = || {
             let own = sorted.iter().copied().filter(|(name, _)| *name != METRIC_NAME);
             let without_part = own.filter(move |(name, _)| !(has_parts && *name == PART));
@@ -96,7 +96,7 @@ impl Pipeline {
         let id = self.series.look_up(scope, scored.collect())?;
         self.series.with(id, |series| {
             let taken: Outputs =
-                series.emitting.iter().filter(|sent| Output::from(*sent) == output).collect();
+                series.emitting.iter().filter(|sent| Injected::from(*sent) == output).collect();
             if taken.is_empty() {
                 return None;
             }

@@ -9,7 +9,7 @@ use super::tally::{Reason, Tally};
 use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
 use crate::detect::{Detector, Explanation, Judgement, Shares};
-use crate::inject::{Emit, Output, Replica, Telling};
+use crate::inject::{Emit, Injected, Replica, Telling};
 use crate::series::labels::{Interner, SeriesLabels};
 use crate::series::{PartLabels, Series, Standing};
 
@@ -168,16 +168,16 @@ impl<'a, E: Emit> Observer<'a, E> {
         let timestamp_ms = sample.timestamp_ms;
         if !plan.band {
             let sample = Sample { timestamp_ms, value: judged.score };
-            return self.out.emit(&series.labels, self.settings.names.of(Output::AnomalyScore), sample);
+            return self.out.emit(&series.labels, self.settings.names.of(Injected::AnomalyScore), sample);
         }
         let told = if plan.outputs.are_explained() { self.explain(series, plan, sample) } else { None };
         for output in plan.outputs.iter() {
-            let value = match Output::from(output) {
-                Output::Yhat => judged.expected,
-                Output::YhatLower => judged.lower,
-                Output::YhatUpper => judged.upper,
-                Output::AnomalyConfidence => told.as_ref().map_or(f64::NAN, |told| told.confidence),
-                Output::AnomalyPart => {
+            let value = match Injected::from(output) {
+                Injected::Yhat => judged.expected,
+                Injected::YhatLower => judged.lower,
+                Injected::YhatUpper => judged.upper,
+                Injected::AnomalyConfidence => told.as_ref().map_or(f64::NAN, |told| told.confidence),
+                Injected::AnomalyPart => {
                     let shares = told.as_ref().and_then(|told| told.shares);
                     shares.into_iter().for_each(|shares| self.emit_parts(series, timestamp_ms, shares.all()));
                     continue;
@@ -202,7 +202,7 @@ impl<'a, E: Emit> Observer<'a, E> {
     fn emit_parts(&mut self, series: &mut Series, timestamp_ms: i64, values: [f64; Shares::NAMES.len()]) {
         let interner = self.pipeline.series.interner();
         let labels = series.parts.get_or_insert_with(|| Box::new(labels_of_parts(&series.labels, interner)));
-        let name = self.settings.names.of(Output::AnomalyPart);
+        let name = self.settings.names.of(Injected::AnomalyPart);
         for (labels, value) in labels.iter().zip(values) {
             self.out.emit(labels, name, Sample { timestamp_ms, value });
         }
@@ -253,7 +253,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         if !self.teach {
             return false; // what the teaching scrape of this interval did not send is not sent now either
         }
-        if self.pipeline.is_taken(series.scope(), &series.labels, plan.outputs.iter().map(Output::from)) {
+        if self.pipeline.is_taken(series.scope(), &series.labels, plan.outputs.iter().map(Injected::from)) {
             self.tally.unscored(Reason::Clash, 1);
             return false;
         }
@@ -273,9 +273,9 @@ impl<'a, E: Emit> Observer<'a, E> {
     pub(super) fn bid(&mut self, farewell: &Farewell) {
         self.tally.stale += 1;
         let end = Sample { timestamp_ms: farewell.at_ms, value: stale_marker() };
-        for output in farewell.outputs.iter().map(Output::from) {
+        for output in farewell.outputs.iter().map(Injected::from) {
             let name = farewell.names.of(output);
-            if output == Output::AnomalyPart {
+            if output == Injected::AnomalyPart {
                 let parts = labels_of_parts(&farewell.labels, self.pipeline.series.interner());
                 parts.iter().for_each(|labels| self.out.emit(labels, name, end));
             } else {
@@ -286,8 +286,8 @@ impl<'a, E: Emit> Observer<'a, E> {
 
     fn emit_stale(&mut self, series: &mut Series, plan: &Plan, timestamp_ms: i64) {
         self.tally.stale += 1;
-        for output in plan.outputs.iter().map(Output::from) {
-            if output == Output::AnomalyPart {
+        for output in plan.outputs.iter().map(Injected::from) {
+            if output == Injected::AnomalyPart {
                 self.emit_parts(series, timestamp_ms, [stale_marker(); Shares::NAMES.len()]);
                 continue;
             }

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::Visit;
 use crate::detect::{Demands, Direction};
-use crate::inject::{Names, Output, Replica};
+use crate::inject::{Injected, Names, Replica};
 use crate::rules::{self, Emit, Kind, Rule, RuleId, RuleSet};
 use crate::series::labels::SeriesLabels;
 use crate::series::{Scope, ScopeLimits, ScopeName};
@@ -187,7 +187,7 @@ fn demands(rule: &Rule) -> Demands {
     }
 }
 
-impl From<rules::Output> for Output {
+impl From<rules::Output> for Injected {
     fn from(output: rules::Output) -> Self {
         match output {
             rules::Output::AnomalyScore => Self::AnomalyScore,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::batch::Sample;
-use crate::inject::{Names, Output, ScoreSample, TemplateError, Workloads};
+use crate::inject::{Injected, Names, ScoreSample, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
 use crate::rules::config::RawOutput;
@@ -139,16 +139,16 @@ impl Corridor {
 fn gather(scores: &[ScoreSample], names: &Names, directory: &mut Directory) -> Vec<(usize, Said)> {
     let of_one = scores.chunk_by(|a, b| Arc::ptr_eq(&a.labels, &b.labels));
     let said = of_one.filter_map(|made| {
-        let value = |output: Output| {
+        let value = |output: Injected| {
             let name = names.of(output).value();
             made.iter().find(|sample| sample.name.value() == name).map(|sample| sample.sample.value)
         };
         let expected = || {
-            let (lower, upper) = (value(Output::YhatLower)?, value(Output::YhatUpper)?);
-            Some(Expected { value: value(Output::Yhat)?, lower, upper })
+            let (lower, upper) = (value(Injected::YhatLower)?, value(Injected::YhatUpper)?);
+            Some(Expected { value: value(Injected::Yhat)?, lower, upper })
         };
         let number = directory.number(&made.first()?.labels)?;
-        Some((number, Said { score: value(Output::AnomalyScore)?, expected: expected() }))
+        Some((number, Said { score: value(Injected::AnomalyScore)?, expected: expected() }))
     });
     said.collect()
 }

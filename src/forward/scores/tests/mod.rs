@@ -20,7 +20,7 @@ use crate::batch::Sample;
 use crate::config::sections::{self, Protocol};
 use crate::forward::Downstream;
 use crate::forward::testing::{Reply, Script, Seen};
-use crate::inject::{Emit, Names, Output, ScoreSample};
+use crate::inject::{Emit, Injected, Names, ScoreSample};
 use crate::series::labels::{Interner, Pair, SeriesLabels};
 use crate::wire::compression::{Buffer, Cap, decompress_snappy};
 use crate::wire::generated::io::prometheus::write::v2;
@@ -54,7 +54,7 @@ impl World {
         let route = route("http://downstream/", &script, protocol, config);
         let forwarder = ScoreForwarder::new(route, Arc::clone(&metrics), stop.clone());
         let interner = Interner::default();
-        let name = Names::new("$VAR", &interner).expect("a template").of(Output::AnomalyScore);
+        let name = Names::new("$VAR", &interner).expect("a template").of(Injected::AnomalyScore);
         Self { script, forwarder, metrics, stop, interner, name }
     }
 

@@ -21,7 +21,7 @@ fn series() -> impl Strategy<Value = Series> {
 
 fn scores(series: &[Series], interner: &Interner) -> Vec<ScoreSample> {
     let names = Names::new("$VAR", interner).expect("a fine template");
-    let outputs = [crate::inject::Output::AnomalyScore, crate::inject::Output::Yhat];
+    let outputs = [crate::inject::Injected::AnomalyScore, crate::inject::Injected::Yhat];
     let made = series.iter().map(|(labels, second, sample)| {
         let mut pairs: Vec<_> = labels.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         pairs.push(("__name__", "up"));
