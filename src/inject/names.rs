@@ -156,6 +156,17 @@ mod tests {
     }
 
     #[test]
+    fn a_template_that_is_configured_again_takes_nothing_more() {
+        let interner = Interner::default();
+        let name = |template| Names::new(template, &interner).unwrap().of(Injected::Yhat);
+        let (first, held) = (name("$VAR"), interner.lasting());
+        assert!(std::ptr::eq(first, name("$VAR")));
+        assert_eq!((held, interner.lasting()), (Injected::ALL.len(), Injected::ALL.len()));
+        name("other_$VAR");
+        assert_eq!(interner.lasting(), 2 * Injected::ALL.len());
+    }
+
+    #[test]
     fn a_template_that_makes_no_names_is_refused() {
         let check = |template| assert!(Names::check(template).is_err(), "{template}");
         check("anomaly_score");

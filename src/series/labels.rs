@@ -1,5 +1,6 @@
 //! Label pairs, held once however many series carry them.
 
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Weak};
 
@@ -68,6 +69,8 @@ struct Held {
     free_ids: Vec<u32>,
     next_id: u32,
     bytes: usize,
+    /// Pairs that live for ever, by their numbers, which nobody else is given.
+    lasting: HashMap<u32, &'static Pair>,
 }
 
 // === impl Pair ===
@@ -222,8 +225,14 @@ impl Interner {
 
     /// The same pair for as long as the process lives: for the few names of injected series.
     pub fn lasting_pair(&self, name: &str, value: &str) -> &'static Pair {
-        let forever: &'static Arc<Pair> = Box::leak(Box::new(self.pair(name, value)));
-        forever.as_ref()
+        let pair = self.pair(name, value);
+        let mut held = self.held.lock();
+        held.lasting.entry(pair.id()).or_insert_with(|| Box::leak(Box::new(Arc::clone(&pair))))
+    }
+
+    /// Pairs that live for as long as the process does.
+    pub fn lasting(&self) -> usize {
+        self.held.lock().lasting.len()
     }
 
     /// Bytes of label text held now, each pair counted once.
