@@ -1,7 +1,9 @@
 //! An isolation forest over calibrated errors (Liu, Ting and Zhou, Isolation Forest, ICDM 2008).
 //!
 //! Trees are complete and lie in flat arrays: the children of node `n` are `2n + 1` and `2n + 2`, and a
-//! path that ends early is led on to the leaves below it. So all trees are walked at once, without a branch.
+//! path that ends early is led on to the leaves below it. So a walk has no branch, and the walks of several
+//! trees overlap in the processor. Points come one by one: only one in some dozens is rare enough to be asked.
+//! Samples are drawn with replacement, unlike the paper's: a row may come twice to one tree.
 
 mod builtin;
 #[cfg(test)]

@@ -105,6 +105,26 @@ fn the_state_of_a_series_is_at_most_1500_bytes_at_any_step() {
     }
 }
 
+/// The bits of the scores below. A change of the detector changes them; a change of the machine must not.
+const GOLDEN: u64 = 1_645_994_164_571_422_053;
+
+#[test]
+fn scores_are_the_same_on_every_machine_to_the_last_bit() {
+    let mut walk = Walk { step_ms: 300_000, ..Walk::new() };
+    let day = |at_ms: i64| ((at_ms.rem_euclid(86_400_000) - 43_200_000).abs() as f64) / 1e6;
+    let mut bits = Vec::new();
+    for i in 0..20 * 288 {
+        let event = if i % 700 > 690 { 40.0 } else { 0.0 };
+        let judged = walk.judge(100.0 + day(walk.at_ms) + 10.0 * noise(i) + event);
+        for number in [judged.score, judged.expected, judged.lower, judged.upper] {
+            bits.extend(number.to_bits().to_le_bytes());
+        }
+        walk.step(100.0 + day(walk.at_ms) + 10.0 * noise(i) + event);
+    }
+    let digest = xxhash_rust::xxh3::xxh3_64(&bits);
+    assert_eq!(digest, GOLDEN, "of {} scores", bits.len() / 32);
+}
+
 #[test]
 fn ordinary_values_score_below_one_and_a_jump_above() {
     let mut walk = Walk::new();

@@ -55,6 +55,20 @@ proptest! {
     #![proptest_config(cases(32))]
 
     #[test]
+    fn a_nearly_constant_series_is_left_in_peace_and_alarms_when_it_leaves(
+        level in prop_oneof![Just(1.0), 1e-3..1e9],
+        ripple in 1e-9..1e-4,
+        lot in 0_usize..1_000_000,
+    ) {
+        let mut walk = Walk::new();
+        let scores = walk.steps((lot..lot + 3 * DAY).map(|i| level * (1.0 + ripple * noise(i))));
+        let late = calls(&scores[DAY..]);
+        prop_assert!(late <= 4, "{late}");
+        let left = walk.judge(level * (1.0 + 100.0 * ripple));
+        prop_assert!(left.score > 1.0, "{left:?}");
+    }
+
+    #[test]
     fn a_constant_series_stays_at_nought_and_alarms_when_it_leaves(
         level in prop_oneof![Just(0.0), Just(1.0), -1e12..1e12],
         method in any_method(),
