@@ -32,6 +32,14 @@ pub enum CsvError {
         /// The line, cut short.
         text: String,
     },
+    /// A line that is no sample of a series.
+    #[error("line {line} is not timestamp,series,value: {text:?}")]
+    Series {
+        /// Its number, from 1.
+        line: u64,
+        /// The line, cut short.
+        text: String,
+    },
 }
 
 // === impl CsvRows ===
@@ -59,7 +67,7 @@ impl<R: BufRead> Iterator for CsvRows<R> {
                 Err(source) => return Some(Err(CsvError::Io { line: self.line, source })),
             };
             self.bytes += text.len() as u64 + 1;
-            match row(&text) {
+            match row_of(&text) {
                 Some(row) => return Some(Ok(row)),
                 None if self.line == 1 || text.trim().is_empty() => {} // a header, or nothing
                 None => {
@@ -71,9 +79,13 @@ impl<R: BufRead> Iterator for CsvRows<R> {
     }
 }
 
-fn row(text: &str) -> Option<Row> {
+fn row_of(text: &str) -> Option<Row> {
     let mut fields = text.trim().split(',').map(str::trim);
-    let (timestamp, value) = (fields.next()?, fields.next()?);
+    row(fields.next()?, fields.next()?)
+}
+
+/// A timestamp and a value as they are written, with what they mean.
+pub(super) fn row(timestamp: &str, value: &str) -> Option<Row> {
     let time: f64 = timestamp.parse().ok().filter(|time: &f64| time.is_finite())?;
     let number = if value.is_empty() { f64::NAN } else { value.parse().ok()? };
     let sample = Sample { timestamp_ms: milliseconds(time), value: number };

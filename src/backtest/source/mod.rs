@@ -1,6 +1,7 @@
 //! Where a past series comes from: a file, or a Prometheus that is asked for a range.
 
 mod csv;
+mod many;
 #[cfg(feature = "archive")]
 mod parquet;
 mod prometheus;
@@ -8,6 +9,7 @@ mod prometheus;
 use crate::batch::Sample;
 
 pub use self::csv::{CsvError, CsvRows};
+pub use self::many::{ManyRows, is_many};
 #[cfg(feature = "archive")]
 pub use self::parquet::{ParquetError, ParquetRows};
 pub use self::prometheus::{Range, RangeError, RangeQuery, Stretch, Window};

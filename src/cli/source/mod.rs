@@ -3,7 +3,7 @@
 mod access;
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::runtime::Runtime;
 
-use crate::backtest::source::{CsvRows, Range, RangeQuery, Row};
+use crate::backtest::source::{CsvRows, ManyRows, Range, RangeQuery, Row, is_many};
 use crate::backtest::{Moment, Series};
 use crate::config::sections::HttpUrl;
 use crate::config::units::PromDuration;
@@ -24,8 +24,8 @@ pub(super) use self::access::{Access, wrong};
 pub(super) struct SourceArgs {
     /// A file, or the URL of a Prometheus, which needs --query.
     ///
-    /// A file is CSV: a timestamp (Unix seconds, or milliseconds) and a value in each line, a header or none; - is the
-    /// standard input. Or Parquet, by its ending .parquet: a column timestamp of 64-bit integers or of timestamps, and a
+    /// A file is CSV: a timestamp (Unix seconds, or milliseconds) and a value in each line, a header or none, or many
+    /// series under the header timestamp,series,value, as synth write makes it; - is the standard input. Or Parquet, by its ending .parquet: a column timestamp of 64-bit integers or of timestamps, and a
     /// column value of numbers.
     #[arg(value_name = "FILE|URL")]
     input: String,
@@ -171,18 +171,38 @@ pub(super) fn runtime() -> anyhow::Result<Runtime> {
 }
 
 fn replay_csv(
-    file: impl BufRead,
+    mut file: impl BufRead,
     progress: &ProgressBar,
     series: &Series,
     taker: &mut dyn Take,
 ) -> anyhow::Result<()> {
-    let mut rows = CsvRows::new(file);
+    let mut first = String::new();
+    file.read_line(&mut first).context("line 1 cannot be read")?;
+    if is_many(&first) {
+        return replay_many(file, progress, taker);
+    }
+    let mut rows = CsvRows::new(first.as_bytes().chain(file));
     let rows = std::iter::from_fn(|| {
         let row = rows.next()?;
         progress.set_position(rows.bytes());
         Some(row.map_err(anyhow::Error::from))
     });
     taker.take(series, &mut { rows })
+}
+
+fn replay_many(file: impl BufRead, progress: &ProgressBar, taker: &mut dyn Take) -> anyhow::Result<()> {
+    let mut rows = ManyRows::new(file);
+    taker.expect_several();
+    loop {
+        let window = rows.window()?;
+        progress.set_position(rows.bytes());
+        if window.is_empty() {
+            return Ok(());
+        }
+        for (series, rows) in window {
+            taker.take(&series, &mut rows.into_iter().map(Ok))?;
+        }
+    }
 }
 
 #[cfg(feature = "archive")]
