@@ -10,13 +10,14 @@ use crate::harness::scripted::{Recorded, Reply, Scripted};
 use crate::harness::sidelong::{Sidelong, free_address};
 use prost::Message;
 use serde_json::Value;
+use sidelong::wire::compression::compress_gzip;
 use sidelong::wire::generated::google::protobuf::Timestamp;
 use sidelong::wire::generated::io::prometheus::client as pb;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const V1: &str = "prometheus.WriteRequest";
@@ -96,6 +97,25 @@ async fn protobuf_target() -> (Scripted, Arc<AtomicUsize>) {
         Reply::page(PROTOBUF, protobuf_page(n))
     };
     (Scripted::start(page).await, scrapes)
+}
+
+fn zipped(page: &[u8]) -> Vec<u8> {
+    let mut member = Vec::new();
+    compress_gzip(page, &mut member).unwrap();
+    member
+}
+
+/// A target whose pages, counted from 1, are gzipped.
+async fn zipped_target(
+    kind: &'static str,
+    page: impl Fn(u64) -> Vec<u8> + Send + Sync + 'static,
+) -> Scripted {
+    let scrapes = AtomicU64::new(0);
+    Scripted::start(move |_| {
+        let n = scrapes.fetch_add(1, Ordering::Relaxed) + 1;
+        Reply::page(kind, zipped(&page(n))).with("content-encoding", "gzip")
+    })
+    .await
 }
 
 /// The scrape job of native histograms, and two ways out of the same message.
@@ -213,11 +233,9 @@ async fn metadata_by_2_0_arrives_as_without_us() {
     metadata_arrives(&tool!(Prometheus), V2).await;
 }
 
-#[tokio::test]
-async fn a_protobuf_page_is_scraped_with_its_histograms_and_its_scores() {
+async fn a_protobuf_page_is_scraped(target: Scripted) {
     let program = tool!(Prometheus);
     let scratch = Scratch::new();
-    let (target, _scrapes) = protobuf_target().await;
     let config = format!("scrape: {{targets: [{{name: it, url: '{}'}}]}}\n{RULES}", target.url("/metrics"));
     let sidelong = Sidelong::start(&scratch, &config).await;
     let config = format!(
@@ -236,6 +254,49 @@ async fn a_protobuf_page_is_scraped_with_its_histograms_and_its_scores() {
     let histograms = prometheus.histograms().await;
     assert!(histograms.iter().any(|(series, _)| series["__name__"] == "latency"));
     assert!(exemplars(&prometheus).await.iter().any(|e| e.contains("requests_total")));
+}
+
+#[tokio::test]
+async fn a_protobuf_page_is_scraped_with_its_histograms_and_its_scores() {
+    a_protobuf_page_is_scraped(protobuf_target().await.0).await;
+}
+
+/// As Go's client answers: the page is one gzip member, the scores are a second.
+#[tokio::test]
+async fn a_gzipped_protobuf_page_is_scraped_with_its_histograms_and_its_scores() {
+    a_protobuf_page_is_scraped(zipped_target(PROTOBUF, protobuf_page).await).await;
+}
+
+#[tokio::test]
+async fn a_gzipped_text_page_is_scraped_with_its_scores() {
+    let program = tool!(Prometheus);
+    let scratch = Scratch::new();
+    let text = "text/plain; version=0.0.4; charset=utf-8";
+    // Without a line feed at its end, the first member has half a line to the second.
+    let page = |n: u64| format!("# TYPE level gauge\nlevel {n}\nlast{{a=\"b\"}} {n}").into_bytes();
+    let target = zipped_target(text, page).await;
+    let config = format!("scrape: {{targets: [{{name: it, url: '{}'}}]}}\n{RULES}", target.url("/metrics"));
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let answer = http::get_with(&sidelong.url("/scrape/it"), &[("accept-encoding", "gzip")]).await.unwrap();
+    let first = zipped(&page(1));
+    assert_eq!(answer.header("content-encoding"), "gzip");
+    let second = answer.body.strip_prefix(&*first).expect("the target's own bytes come first");
+    assert!(second.starts_with(&[0x1f, 0x8b]), "a member of its own follows: {second:x?}");
+    let config = format!(
+        "global: {{scrape_interval: 1s}}\n\
+         scrape_configs: [{{job_name: it, metrics_path: /scrape/it, scrape_protocols: [PrometheusText0.0.4], \
+         static_configs: [{{targets: ['{}']}}]}}]\n",
+        sidelong.address
+    );
+    let prometheus = Prometheus::start(&scratch, &program, "prometheus", &config).await;
+    for name in ["level", "last"] {
+        let score = prometheus.answers(&format!("anomaly_score{{for=\"{name}\"}}")).await.remove(0);
+        assert!(score.value >= 0.0);
+        assert!(prometheus.answers(&format!("{name} > 1")).await[0].value > 1.0);
+    }
+    assert_eq!(prometheus.query("up{job=\"it\"}").await[0].value, 1.0);
+    let asked = target.requests();
+    assert!(asked.iter().all(|r| r.header("accept-encoding") == "gzip"), "{asked:?}");
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn a_gzipped_openmetrics_page_over_the_limits_passes_whole_and_unscored() 
 }
 
 #[tokio::test]
-async fn protobuf_scores_are_further_messages() {
+async fn protobuf_scores_are_further_messages_and_a_gzipped_pages_are_a_second_member() {
     use prost::Message;
 
     use crate::wire::generated::io::prometheus::client as pb;
@@ -118,12 +118,26 @@ async fn protobuf_scores_are_further_messages() {
     };
     let page = family.encode_length_delimited_to_vec();
     let kind = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+    let check = |body: &[u8]| {
+        let tail = body.strip_prefix(&page[..]).expect("the page first");
+        let scores = pb::MetricFamily::decode_length_delimited(tail).expect("a family");
+        assert_eq!((scores.name(), scores.metric.len()), ("anomaly_score", 1));
+    };
     let upstream = Upstream::page(kind, "", &page).await;
     let reply = House::before(&upstream, "").await.get("/scrape/t", "").await;
     assert!(reply.is_up());
-    let tail = reply.body.strip_prefix(&page[..]).expect("the page first");
-    let scores = pb::MetricFamily::decode_length_delimited(tail).expect("a family");
-    assert_eq!((scores.name(), scores.metric.len()), ("anomaly_score", 1));
+    check(&reply.body);
+
+    let mut member = Vec::new();
+    compress_gzip(&page, &mut member).expect("compressed");
+    let upstream = Upstream::page(kind, "Content-Encoding: gzip\r\n", &member).await;
+    let headers = format!("Accept: {kind}\r\nAccept-Encoding: gzip\r\n");
+    let reply = House::before(&upstream, "").await.get("/scrape/t", &headers).await;
+    assert!(reply.is_up() && reply.head.contains("content-encoding: gzip"));
+    assert!(reply.body.starts_with(&member), "the target's own member first");
+    let mut plain = Buffer::new();
+    decompress_gzip(&reply.body, Cap::default(), &mut plain).expect("gzip");
+    check(&plain);
 }
 
 #[tokio::test]
