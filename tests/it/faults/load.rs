@@ -71,7 +71,7 @@ async fn f15_a_stopped_process_goes_on_where_it_was() {
     let body = one("during");
     let waiting = push(&sidelong, body.clone());
     let waking = async {
-        tokio::task::yield_now().await;
+        eventually("it stands still", async || sidelong.process.stopped().then_some(())).await;
         sidelong.process.signal(Signal::CONT);
     };
     let (answer, ()) = tokio::join!(waiting, waking);

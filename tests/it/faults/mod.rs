@@ -6,6 +6,7 @@ mod downstream;
 mod load;
 mod loops;
 mod network;
+mod scrapes;
 mod tls;
 
 use crate::harness::http::{self, Answer};

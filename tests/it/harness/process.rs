@@ -65,6 +65,15 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Whether every thread of it stands still, by a SIGSTOP.
+    pub(crate) fn stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).unwrap();
+        threads.flatten().all(|thread| {
+            let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+            status.lines().any(|line| line.starts_with("State:") && line.contains("T (stopped)"))
+        })
+    }
+
     /// Waits for its end.
     pub(crate) async fn ended(&mut self) -> ExitStatus {
         let name = self.name.clone();
