@@ -1,11 +1,12 @@
-//! F-15 of the pull door: Sidelong stands still between a real Prometheus and its target.
+//! F-15 and B-2 of the pull door: Sidelong stands still, or is killed, between a real Prometheus and its target.
 
+use super::RULES;
 use crate::harness::eventually;
 use crate::harness::prometheus::Prometheus;
 use crate::harness::remote_write::{Point, STALE};
 use crate::harness::scratch::Scratch;
-use crate::harness::scripted::{Recorded, Reply, Scripted};
-use crate::harness::sidelong::Sidelong;
+use crate::harness::scripted::{Gate, Recorded, Reply, Scripted};
+use crate::harness::sidelong::{Sidelong, free_address};
 use rustix::process::Signal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -94,4 +95,57 @@ async fn f15_a_stopped_process_is_a_gap_in_scrapes_and_loses_no_sample() {
         wanted.is_subset(&stored).then_some(())
     })
     .await;
+}
+
+/// Killed while a target is about to answer, and started again at once: that scrape is missed and no other.
+async fn costs_one_scrape_at_most(path: &str, proxied: bool) {
+    let program = tool!(Prometheus);
+    let scratch = Scratch::new();
+    let target = Scripted::start(counting()).await;
+    let address = free_address();
+    let ours = format!(
+        "scrape: {{targets: [{{name: it, url: '{}', scrape_interval: 5s, scrape_timeout: 5s}}], \
+         allow: [{{networks: [127.0.0.1/32], ports: [{}], scrape_interval: 5s, scrape_timeout: 5s}}]}}\n{RULES}",
+        target.url("/metrics"),
+        target.address.port()
+    );
+    let first = Sidelong::start_at(&scratch, &ours, &address).await;
+    let here = target.address.to_string();
+    let (asked, proxy) = match proxied {
+        true => (&here, format!("proxy_url: 'http://{address}', ")),
+        false => (&address, String::new()),
+    };
+    let config = format!(
+        "global: {{scrape_interval: 5s, scrape_timeout: 5s}}\n\
+         scrape_configs: [{{job_name: it, metrics_path: {path}, {proxy}\
+         static_configs: [{{targets: ['{asked}']}}]}}]\n"
+    );
+    let prometheus = Prometheus::start(&scratch, &program, "prometheus", &config).await;
+    eventually("a scrape", async || (!scrapes(&prometheus, "it").await.is_empty()).then_some(())).await;
+    let (gate, page) = (Gate::closed(), counting());
+    let held = gate.clone();
+    let before = target.requests().len();
+    target.set(move |request| page(request).behind(&held));
+    target.received(before + 1, "a scrape that waits for its page", |_| true).await;
+    drop(first); // SIGKILL
+    gate.open();
+    let _second = Sidelong::start_at(&scratch, &ours, &address).await;
+    eventually("two scrapes have gone well again", async || {
+        let scrapes = scrapes(&prometheus, "it").await;
+        (failed(&scrapes) > 0 && since_the_gap(&scrapes) >= 2).then_some(())
+    })
+    .await;
+    let scrapes = scrapes(&prometheus, "it").await;
+    assert_eq!(failed(&scrapes), 1, "{scrapes:?}");
+    is_a_gap_and_nothing_else(&prometheus, "it").await;
+}
+
+#[tokio::test]
+async fn b2_a_kill_costs_a_named_target_one_scrape_at_most() {
+    costs_one_scrape_at_most("/scrape/it", false).await;
+}
+
+#[tokio::test]
+async fn b2_a_kill_costs_a_proxied_target_one_scrape_at_most() {
+    costs_one_scrape_at_most("/metrics", true).await;
 }
