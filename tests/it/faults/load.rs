@@ -38,6 +38,42 @@ async fn f14_churn_is_bounded_in_memory_and_in_own_series() {
     assert!(lines <= 500, "{lines} series of our own");
 }
 
+/// Four tables full of newcomers, one after the other: each takes the place of the one before it.
+#[tokio::test]
+async fn f14_those_who_come_late_take_the_place_of_the_idle_and_are_scored() {
+    const ROOM: usize = 10_000;
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let config = gateway(&downstream, "") + "limits: {max_series: 10000, series_idle_timeout: 1s}\n";
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    for round in 0..5 {
+        let before = sidelong.metric("sidelong_unscored_total", "reason=\"series_limit\"").await;
+        eventually(&format!("all of round {round} are scored"), async || {
+            let unscored = sidelong.metric("sidelong_unscored_total", "reason=\"series_limit\"").await;
+            let scored = sidelong.metric("sidelong_samples_scored_total", "").await;
+            for n in 0..5 {
+                let body = churn(round * ROOM + n * 2_000, 2_000);
+                assert_eq!(push(&sidelong, body).await.status, 204);
+            }
+            downstream.forget();
+            let all = async |before: f64| {
+                sidelong.metric("sidelong_samples_scored_total", "").await >= before + ROOM as f64
+            };
+            let decided = async || {
+                let passed = sidelong.metric("sidelong_unscored_total", "reason=\"series_limit\"").await;
+                (all(scored).await || passed > unscored).then_some(())
+            };
+            eventually("the whole round was looked at", decided).await;
+            all(scored).await.then_some(())
+        })
+        .await;
+        let refused = sidelong.metric("sidelong_unscored_total", "reason=\"series_limit\"").await > before;
+        assert!(round > 0 || !refused, "the first find an empty table");
+        assert!(sidelong.metric("sidelong_series", "").await <= ROOM as f64);
+    }
+    assert!(peak_mib(&sidelong) < 100, "{} MiB for {ROOM} series at a time", peak_mib(&sidelong));
+}
+
 #[tokio::test]
 async fn f14_invented_tenants_keep_no_honest_one_out_for_ever() {
     let scratch = Scratch::new();
