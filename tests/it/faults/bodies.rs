@@ -3,7 +3,7 @@
 use super::load::peak_mib;
 use super::{RULES, gateway, one, push};
 use crate::harness::http::{self, Answer};
-use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, body_v1, series};
+use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, Version, body_v1, series};
 use crate::harness::scratch::Scratch;
 use crate::harness::scripted::{Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
@@ -161,31 +161,66 @@ async fn taker() -> Scripted {
     Scripted::start(|_| Reply::status(202)).await
 }
 
-#[tokio::test]
-async fn f12_a_body_cut_at_any_byte_is_forwarded_as_it_is_or_refused() {
+/// Every body, several at a time: the downstream has had exactly those, each once, whose answers are its own.
+async fn all_forwarded_or_refused(version: Version, bodies: impl Iterator<Item = Bytes>) {
     let scratch = Scratch::new();
     let downstream = taker().await;
     let sidelong = Sidelong::start(&scratch, &gateway_unscored(&downstream)).await;
-    let body = mixed();
-    for end in 0..body.len() {
-        forwarded_or_refused(&sidelong, &downstream, body.slice(..end)).await;
-    }
-}
-
-#[tokio::test]
-async fn f12_a_body_with_any_bit_flipped_is_forwarded_as_it_is_or_refused() {
-    let scratch = Scratch::new();
-    let downstream = taker().await;
-    let sidelong = Sidelong::start(&scratch, &gateway_unscored(&downstream)).await;
-    let body = mixed();
-    for bit in 0..body.len() * 8 {
-        let mut flipped = body.to_vec();
-        flipped[bit / 8] ^= 1 << (bit % 8);
-        forwarded_or_refused(&sidelong, &downstream, flipped.into()).await;
+    let client = http::Kept::new();
+    let mut bodies = bodies.peekable();
+    while bodies.peek().is_some() {
+        let some: Vec<_> = bodies.by_ref().take(1_024).collect();
+        let mut senders = tokio::task::JoinSet::new();
+        for part in some.chunks(some.len().div_ceil(8)) {
+            let (client, part, url) = (client.clone(), part.to_vec(), sidelong.url("/api/v1/write"));
+            senders.spawn(async move {
+                let mut taken = Vec::new();
+                for body in part {
+                    let status = client.post(&url, version.headers(), body.clone()).await.unwrap().status;
+                    assert!(status == 202 || (400..500).contains(&status), "{status}");
+                    taken.extend((status == 202).then_some(body));
+                }
+                taken
+            });
+        }
+        let mut taken = senders.join_all().await.concat();
+        let mut arrived: Vec<_> = downstream.requests().into_iter().map(|r| r.body).collect();
+        taken.sort_unstable();
+        arrived.sort_unstable();
+        assert!(taken == arrived, "{} taken, {} arrived, or changed on the way", taken.len(), arrived.len());
+        downstream.forget();
     }
     // Among so many there were some whose bytes Sidelong itself compares.
     assert!(sidelong.metric("sidelong_batches_hashed_total", "").await > 0.0);
     assert_eq!(sidelong.metric("sidelong_batches_altered_total", "").await, 0.0);
+}
+
+#[tokio::test]
+async fn f12_a_body_cut_at_any_byte_is_forwarded_as_it_is_or_refused() {
+    for version in Version::BOTH {
+        let body = mixed(version);
+        all_forwarded_or_refused(version, (0..body.len()).map(|end| body.slice(..end))).await;
+    }
+}
+
+async fn any_bit_may_flip(version: Version) {
+    let body = mixed(version);
+    let flipped = |bit: usize| {
+        let mut flipped = body.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        Bytes::from(flipped)
+    };
+    all_forwarded_or_refused(version, (0..body.len() * 8).map(flipped)).await;
+}
+
+#[tokio::test]
+async fn f12_a_1_0_body_with_any_bit_flipped_is_forwarded_as_it_is_or_refused() {
+    any_bit_may_flip(Version::V1).await;
+}
+
+#[tokio::test]
+async fn f12_a_2_0_body_with_any_bit_flipped_is_forwarded_as_it_is_or_refused() {
+    any_bit_may_flip(Version::V2).await;
 }
 
 /// Scores would mix with the requests that are counted; decoding happens all the same.
@@ -194,10 +229,17 @@ fn gateway_unscored(downstream: &Scripted) -> String {
     format!("downstream: {{url: '{url}'}}\nrules: [{{match: no_such_series}}]\n")
 }
 
-fn mixed() -> Bytes {
-    let labels = [("__name__", "level"), ("instance", "127.0.0.1:9100"), ("job", "it")];
-    let other = [("__name__", "other_total"), ("job", "it")];
-    body_v1(vec![series(&labels, &[(1, 1.0), (2, f64::NAN)]), series(&other, &[(1, 3.5)])])
+/// About 4 KiB as they travel: gauges and counters, a NaN, text that snappy finds nothing in, and some that it does.
+fn mixed(version: Version) -> Bytes {
+    let series = |n: u64| {
+        let id = format!("{:016x}", (n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let name = if n.is_multiple_of(2) { "level" } else { "other_total" };
+        let labels = [("__name__", name), ("id", &*id), ("instance", "127.0.0.1:9100"), ("job", "it")];
+        let last = if n.is_multiple_of(5) { f64::NAN } else { n as f64 / 7.0 };
+        series(&labels, &[(1, n as f64 * 1.1), (2, last)])
+    };
+    let mut bodies = (1..).map(|count| version.body((0..count).map(series).collect()));
+    bodies.find(|body| body.len() >= 4 << 10).expect("they grow")
 }
 
 #[tokio::test]
@@ -210,24 +252,47 @@ async fn f13_what_no_sender_means_passes_and_is_counted() {
     labels.extend(many.iter().map(|name| (&**name, "x")));
     let long = "x".repeat(1 << 20);
     let bodies = [
-        ("10,000 labels", body_v1(vec![series(&labels, &[(1, 1.0)])])),
-        ("a label of 1 MiB", body_v1(vec![series(&[("__name__", "long"), ("l", &long)], &[(1, 1.0)])])),
+        ("10,000 labels", "limit", body_v1(vec![series(&labels, &[(1, 1.0)])])),
+        (
+            "a label of 1 MiB",
+            "limit",
+            body_v1(vec![series(&[("__name__", "long"), ("l", &long)], &[(1, 1.0)])]),
+        ),
+        ("text that is not UTF-8", "labels", snappy(&not_utf8())),
+        ("a depth of 10,000", "limit", snappy(&nested(10_000))),
+        // Odd, and yet text: there is nothing to count.
         (
             "NUL and escapes",
+            "",
             body_v1(vec![series(&[("__name__", "a\0b"), ("l", "\x1b[31mred\n")], &[(1, 1.0)])]),
         ),
-        (
-            "text that is not UTF-8",
-            snappy(&[&[0x0a, 0x0a, 0x0a, 0x08, 0x0a, 0x02][..], b"ab", &[0x12, 0x02, 0xff, 0xfe]].concat()),
-        ),
-        ("a depth of 10,000", snappy(&nested(10_000))),
     ];
-    for (what, body) in bodies {
+    for (what, reason, body) in bodies {
+        let unscored = async |label: String| sidelong.metric("sidelong_unscored_total", &label).await;
+        let before = (unscored(format!("reason=\"{reason}\"")).await, unscored(String::new()).await);
         forwarded_or_refused(&sidelong, &downstream, body).await;
+        // Of one sender's requests the second is looked at when the first has been.
+        let seen = sidelong.metric("sidelong_samples_unselected_total", "").await;
         assert_eq!(push(&sidelong, one("after")).await.status, 202, "after {what}");
+        sidelong.metric_reaches("sidelong_samples_unselected_total", "", seen + 1.0).await;
+        let after = (unscored(format!("reason=\"{reason}\"")).await, unscored(String::new()).await);
+        let counted = if reason.is_empty() { 0.0 } else { 1.0 };
+        if !reason.is_empty() {
+            assert_eq!(after.0, before.0 + counted, "{what}");
+        }
+        assert_eq!(after.1, before.1 + counted, "{what}, for another reason");
     }
     let log = sidelong.process.log();
     assert!(!log.contains('\x1b') && !log.contains('\0'), "control characters reach no log");
+}
+
+/// A series of one sample, `x{ab="…"}`, whose label's value is no text.
+fn not_utf8() -> Vec<u8> {
+    let name = [&[0x0a, 13, 0x0a, 8][..], b"__name__", &[0x12, 1], b"x"].concat();
+    let label = [&[0x0a, 8, 0x0a, 2][..], b"ab", &[0x12, 2, 0xff, 0xfe]].concat();
+    let sample = [&[0x12, 11, 0x09][..], &1.0_f64.to_le_bytes(), &[0x10, 1]].concat();
+    let series = [name, label, sample].concat();
+    [vec![0x0a, series.len() as u8], series].concat()
 }
 
 /// Messages within messages, as far as their lengths allow.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,6 +49,27 @@ pub(crate) async fn post(
     send(with(Request::post(url), headers).body(Full::new(body.into()))?).await
 }
 
+/// A client that keeps its connections, for very many requests; clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept(Client<HttpConnector, Full<Bytes>>);
+
+// === impl Kept ===
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        Self(Client::builder(TokioExecutor::new()).build_http())
+    }
+
+    pub(crate) async fn post(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, Error> {
+        send_by(&self.0, with(Request::post(url), headers).body(Full::new(body.into()))?).await
+    }
+}
+
 /// Writes `request` as it stands to `address` and reads until the peer closes.
 pub(crate) async fn raw(address: &str, request: &[u8]) -> Vec<u8> {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -69,6 +91,13 @@ fn with(mut request: http::request::Builder, headers: &[(&str, &str)]) -> http::
 /// On a connection of its own: tests that share one would share its fate.
 async fn send(request: Request<Full<Bytes>>) -> Result<Answer, Error> {
     let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
+    send_by(&client, request).await
+}
+
+async fn send_by(
+    client: &Client<HttpConnector, Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer, Error> {
     let (head, body) = client.request(request).await?.into_parts();
     let body = body.collect().await?.to_bytes();
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })

@@ -151,6 +151,33 @@ pub(crate) const HEADERS_V2: &[(&str, &str)] = &[
     ("user-agent", "sidelong-it"),
 ];
 
+/// A version of remote write as a sender speaks it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    V1,
+    V2,
+}
+
+// === impl Version ===
+
+impl Version {
+    pub(crate) const BOTH: [Self; 2] = [Self::V1, Self::V2];
+
+    pub(crate) fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::V1 => HEADERS_V1,
+            Self::V2 => HEADERS_V2,
+        }
+    }
+
+    pub(crate) fn body(self, series: Vec<Series>) -> Bytes {
+        match self {
+            Self::V1 => body_v1(series),
+            Self::V2 => body_v2(series),
+        }
+    }
+}
+
 /// One series of one request, in the order of its labels as given.
 pub(crate) fn series(labels: &[(&str, &str)], samples: &[(i64, f64)]) -> Series {
     let labels =

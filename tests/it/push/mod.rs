@@ -8,7 +8,9 @@ mod replay;
 mod yielding;
 
 use crate::harness::http::{self, Answer};
-use crate::harness::remote_write::{HEADERS_V1, HEADERS_V2, Point, Series, body_v1, body_v2, series};
+use crate::harness::remote_write::{
+    HEADERS_V1, HEADERS_V2, Point, Series, Version, body_v1, body_v2, series,
+};
 use crate::harness::scripted::{Recorded, Scripted};
 use crate::harness::sidelong::Sidelong;
 use bytes::Bytes;
@@ -23,33 +25,6 @@ const WRITTEN: [&str; 3] = [
     "x-prometheus-remote-write-histograms-written",
     "x-prometheus-remote-write-exemplars-written",
 ];
-
-/// A version of remote write as a sender speaks it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
-    V1,
-    V2,
-}
-
-// === impl Version ===
-
-impl Version {
-    const BOTH: [Self; 2] = [Self::V1, Self::V2];
-
-    fn headers(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::V1 => HEADERS_V1,
-            Self::V2 => HEADERS_V2,
-        }
-    }
-
-    fn body(self, series: Vec<Series>) -> Bytes {
-        match self {
-            Self::V1 => body_v1(series),
-            Self::V2 => body_v2(series),
-        }
-    }
-}
 
 fn now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
