@@ -1,13 +1,15 @@
 //! Hands a request on as it came, and brings the answer back.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST};
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use tokio::time::{Instant, timeout_at};
 
+use crate::config::secret::Secret;
 use crate::config::sections;
 use crate::net::body::read_bounded;
 use crate::net::client::{ClientError, HttpClient};
@@ -20,6 +22,8 @@ pub struct Downstream {
     peer: Peer,
     timeout: Duration,
     max_response_bytes: usize,
+    /// Those that the configuration adds; they take the place of the sender's.
+    headers: HeaderMap,
 }
 
 /// Who answers.
@@ -73,7 +77,8 @@ impl Downstream {
     fn of(config: &sections::Downstream, peer: Peer) -> Self {
         let max_response_bytes = config.max_response_size.as_usize();
         let url = config.url.as_uri().clone();
-        Self { url, peer, timeout: config.timeout.get(), max_response_bytes }
+        let headers = header_map(&config.headers);
+        Self { url, peer, timeout: config.timeout.get(), max_response_bytes, headers }
     }
 
     /// Posts `body` with `headers`, both as they came but for what must not pass a proxy.
@@ -88,11 +93,14 @@ impl Downstream {
         self.post(headers, body).await
     }
 
-    /// Posts `body` with exactly `headers`.
+    /// Posts `body` with `headers` and those of the configuration.
     ///
     /// # Errors
     /// As for [`Downstream::forward`].
-    pub async fn post(&self, headers: HeaderMap, body: Bytes) -> Result<Answer, DownstreamError> {
+    pub async fn post(&self, mut headers: HeaderMap, body: Bytes) -> Result<Answer, DownstreamError> {
+        for (name, value) in &self.headers {
+            headers.insert(name, value.clone());
+        }
         #[cfg_attr(
             not(test),
             expect(clippy::infallible_destructuring_match, reason = "tests have another peer")
@@ -116,6 +124,16 @@ impl Downstream {
         head.headers.remove(CONTENT_LENGTH);
         Ok(Answer { status: head.status, headers: head.headers, body: body.bytes })
     }
+}
+
+/// A configuration holds no other headers than sound ones.
+fn header_map(headers: &BTreeMap<String, Secret>) -> HeaderMap {
+    let header = |(name, value): (&String, &Secret)| {
+        let mut value = HeaderValue::try_from(value.expose()).ok()?;
+        value.set_sensitive(true);
+        Some((HeaderName::try_from(name).ok()?, value))
+    };
+    headers.iter().filter_map(header).collect()
 }
 
 // === impl DownstreamError ===

@@ -145,3 +145,22 @@ async fn b20_a_downstream_that_refuses_every_score_does_not_flood_the_log() {
     assert!(log.lines().all(|line| line.len() < 1_000), "{log}");
     assert!(!log.contains('\x1b') && !log.lines().any(|line| line.starts_with("ERROR forged")), "{log}");
 }
+
+#[tokio::test]
+async fn configured_headers_are_on_samples_and_scores_in_place_of_the_senders() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let more = ", headers: {X-Scope-OrgID: ours, X-Api-Key: key}";
+    let sidelong = Sidelong::start(&scratch, &gateway(&downstream, more)).await;
+    let headers = but(Version::V1, "x-scope-orgid", "theirs");
+    let url = sidelong.url("/api/v1/write");
+    assert_eq!(http::post(&url, &headers, body_v1(vec![one("level")])).await.unwrap().status, 204);
+    downstream.received(1, "scores", is_scores).await;
+    for request in downstream.requests() {
+        let names = |name: &str| {
+            let values = request.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+            values.map(|(_, value)| value.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((names("x-scope-orgid"), names("x-api-key")), (vec!["ours".into()], vec!["key".into()]));
+    }
+}
