@@ -6,6 +6,7 @@ mod equality;
 mod operations;
 mod promises;
 mod receivers;
+mod secrets;
 mod truth;
 mod wirings;
 

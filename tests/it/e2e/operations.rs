@@ -85,25 +85,3 @@ async fn a_reload_is_taken_whole_or_not_at_all() {
         got(&first, "before") && got(&first, "meanwhile") && !got(&first, "after") && got(&second, "after")
     );
 }
-
-/// B-19: a planted secret is on no page.
-#[tokio::test]
-async fn b19_no_page_shows_a_secret() {
-    let scratch = Scratch::new();
-    let downstream = Scripted::downstream().await;
-    let config = format!(
-        "downstream: {{url: '{}', basic_auth: {{username: u, password: canary-1}}}}\n\
-         scrape: {{targets: [{{name: t, url: 'http://127.0.0.1:9/', authorization: {{credentials: canary-2}}}}]}}\n",
-        downstream.url("/api/v1/write")
-    );
-    let sidelong = Sidelong::start(&scratch, &config).await;
-    assert_eq!(push(&sidelong, "level").await, 204);
-    let sent = downstream.requests();
-    assert!(sent[0].header("authorization").starts_with("Basic "), "the downstream does get it");
-    let pages = ["config", "buildinfo", "targets", "model", "budget"].map(|p| format!("/api/v1/status/{p}"));
-    for page in pages.iter().map(String::as_str).chain(["/metrics", "/-/ready"]) {
-        let text = sidelong.page(page).await;
-        assert!(!text.is_empty() && !text.contains("canary"), "{page}: {text}");
-    }
-    assert!(!sidelong.process.log().contains("canary"));
-}
