@@ -23,7 +23,7 @@ fn an_empty_file_is_loop_back_mode_and_scores_nothing() {
 }
 
 #[test]
-fn b3_no_default_is_unlimited() {
+fn b3_the_defaults_are_those_of_the_plan() {
     let config = config("");
     let limits = config.limits;
     assert_eq!(limits.max_body_size.to_string(), "8MiB");
@@ -32,6 +32,73 @@ fn b3_no_default_is_unlimited() {
     assert_eq!(limits.elements.max_series_per_request, 50_000);
     assert_eq!(config.server.connections.max_connections, 512);
     assert_eq!((config.scores.max_series, config.scores.batch_size), (200_000, 2_000));
+}
+
+/// Options whose default is 0 or nothing, and why that bounds enough.
+const MAY_BE_ZERO: [(&str, &str); 14] = [
+    ("scrape.targets[].sample_limit", OF_THE_JOB),
+    ("scrape.targets[].label_limit", OF_THE_JOB),
+    ("scrape.targets[].label_name_length_limit", OF_THE_JOB),
+    ("scrape.targets[].label_value_length_limit", OF_THE_JOB),
+    ("scrape.allow[].sample_limit", OF_THE_JOB),
+    ("scrape.allow[].label_limit", OF_THE_JOB),
+    ("rules[].priority", "an order, no limit"),
+    ("rules[].data_range", "what a metric may be is known to its rule alone"),
+    ("rules[].min_dev_from_expected", OF_THE_DETECTOR),
+    ("rules[].min_rel_dev_from_expected", OF_THE_DETECTOR),
+    ("rules[].coverage", OF_THE_DETECTOR),
+    ("rules[].scale", OF_THE_DETECTOR),
+    ("rules[].min_n_samples_seen", OF_THE_DETECTOR),
+    ("rules[].z_threshold", OF_THE_DETECTOR),
+];
+const OF_THE_JOB: &str =
+    "mirrors the scrape job; limits.max_series, page_sample_limit and body_size_limit bound it";
+const OF_THE_DETECTOR: &str =
+    "what is an anomaly, not how much there is; the detector has a default of its own";
+
+/// A number, alone or with a unit, at its first digits: 0 is none.
+fn amount(default: &str) -> Option<f64> {
+    let digits = default.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+    digits.parse().ok()
+}
+
+/// Every row of the reference that holds an amount, by path: the default it shows, and what it says.
+fn amounts() -> Vec<(String, String, String)> {
+    let (mut section, mut found) = (String::new(), Vec::new());
+    for line in reference::markdown().lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            section = heading.trim_matches('`').to_owned();
+        }
+        let cells: Vec<&str> = line.split(" | ").collect();
+        if let [name, kind, default, text] = &*cells
+            && let Some(name) = name.strip_prefix("| ")
+            && ["whole number", "number", "size", "duration", "`[lower"].iter().any(|k| kind.starts_with(k))
+        {
+            let name = name.trim_matches('`');
+            let path = if section == "The file" { name.to_owned() } else { format!("{section}.{name}") };
+            found.push((path, default.trim().trim_matches('`').to_owned(), (*text).to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn b3_no_default_is_unlimited() {
+    let amounts = amounts();
+    assert!(amounts.len() > 60, "{}", amounts.len());
+    for (path, default, text) in &amounts {
+        // A section that is shown by its type alone tells its defaults in words.
+        let told = text.split("efault").nth(1).map(|rest| rest.trim_start_matches([':', ' ']));
+        let told = told.map(|rest| rest.trim_start_matches("is "));
+        let amount = amount(default).or_else(|| amount(told?));
+        let allowed = MAY_BE_ZERO.iter().any(|(zero, _)| zero == path);
+        let bounded = amount.is_some_and(|amount| amount > 0.0 && amount < 1e9);
+        assert!(bounded || allowed, "{path} has the default {default:?}, which bounds nothing: {text}");
+    }
+    for (path, why) in MAY_BE_ZERO {
+        let is_there = amounts.iter().any(|(of, ..)| of == path);
+        assert!(is_there, "{path} may be zero ({why}), and is not in the reference");
+    }
 }
 
 #[test]
