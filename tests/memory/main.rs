@@ -1,4 +1,4 @@
-//! What decoding holds at the most, whatever a peer sends (safety B-4, F-11): measured by an allocator that counts, in
+//! What is held at the most, whatever a peer sends (safety B-4, F-11; protocol T19): measured by an allocator that counts, in
 //! an address space that is bounded, so that memory asked for and never touched counts too.
 //!
 //! A binary of its own: the allocator is the whole process's.
@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bombs;
+mod staleness;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
