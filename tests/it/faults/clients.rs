@@ -158,7 +158,7 @@ async fn f10_a_thousand_clients_of_each_kind_that_stop_are_closed_in_time() {
 }
 
 #[tokio::test]
-async fn f22_with_64_files_new_clients_wait_and_samples_pass() {
+async fn f22_with_64_files_new_clients_wait_samples_pass_and_a_reload_is_taken() {
     let scratch = Scratch::new();
     let downstream = Scripted::downstream().await;
     let mut shell = Command::new("sh");
@@ -176,6 +176,18 @@ async fn f22_with_64_files_new_clients_wait_and_samples_pass() {
     for _ in 0..10 {
         eventually("a sample passes", passes).await;
     }
+    // What is held back from clients is there for a reload, whose downstream is another.
+    let second = Scripted::downstream().await;
+    sidelong.write_config(&gateway(&second, ""));
+    let url = format!("http://{}/-/reload", sidelong.admin);
+    eventually("it is reloaded", async || {
+        http::post(&url, &[], "").await.ok().filter(|answer| answer.status == 200)
+    })
+    .await;
+    let before = downstream.requests().iter().filter(|r| is_samples(r)).count();
+    eventually("a sample passes", passes).await;
+    assert!(second.requests().iter().any(is_samples), "by the new configuration");
+    assert_eq!(downstream.requests().iter().filter(|r| is_samples(r)).count(), before);
     drop(idle);
     eventually("a sample passes", passes).await;
     assert!(sidelong.process.running(), "and it has not ended");

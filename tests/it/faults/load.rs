@@ -8,6 +8,7 @@ use crate::harness::scripted::{Recorded, Scripted};
 use crate::harness::sidelong::Sidelong;
 use crate::harness::{eventually, http};
 use rustix::process::Signal;
+use std::cell::Cell;
 
 /// A request of `count` series that were never seen before.
 fn churn(from: usize, count: usize) -> bytes::Bytes {
@@ -116,18 +117,35 @@ async fn f15_a_stopped_process_goes_on_where_it_was() {
     assert_eq!(downstream.received(1, "the sample of meanwhile", during).await[0].body, body);
 }
 
-/// A twentieth of a processor: scoring may fall behind, forwarding and liveness may not.
+/// A twentieth of a processor: scoring falls behind, forwarding and liveness do not.
 #[tokio::test]
-async fn f23_with_no_time_to_score_samples_pass() {
+async fn f23_with_no_time_to_score_samples_pass_unscored() {
     let scratch = Scratch::new();
     let downstream = Scripted::downstream().await;
-    let sidelong = Sidelong::start(&scratch, &gateway(&downstream, "")).await;
+    let config = gateway(&downstream, "") + "limits: {max_scorer_backlog: 64KiB, scorer_patience: 1ms}\n";
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    assert_eq!(push(&sidelong, churn(0, 500)).await.status, 204);
+    sidelong.metric_reaches("sidelong_samples_scored_total", "", 500.0).await;
+    let unscored = async || sidelong.metric("sidelong_unscored_total", "reason=\"overload\"").await;
+    assert_eq!(unscored().await, 0.0, "there is room for a batch");
     let Some(_bound) = CpuBound::new(sidelong.process.id(), 5) else { return };
-    for n in 0..20 {
-        let body = churn(n * 500, 500);
-        assert_eq!(push(&sidelong, body.clone()).await.status, 204);
-        let sample = |r: &Recorded| r.body == body;
-        assert_eq!(downstream.requests().iter().filter(|r| sample(r)).count(), 1);
-    }
+    let rounds = Cell::new(0);
+    eventually("a batch has gone unscored", async || {
+        rounds.set(rounds.get() + 1);
+        let bodies: Vec<_> = (0..20).map(|n| churn((rounds.get() * 20 + n) * 500, 500)).collect();
+        let mut senders = tokio::task::JoinSet::new();
+        for body in bodies.clone() {
+            let url = sidelong.url("/api/v1/write");
+            senders.spawn(async move { http::post(&url, HEADERS_V1, body).await.unwrap().status });
+        }
+        let answers = senders.join_all().await;
+        assert!(answers.iter().all(|status| *status == 204), "{answers:?}");
+        let arrived = downstream.requests();
+        for body in &bodies {
+            assert_eq!(arrived.iter().filter(|r| r.body == *body).count(), 1);
+        }
+        (unscored().await > 0.0).then_some(())
+    })
+    .await;
     assert_eq!(http::get(&sidelong.url("/-/healthy")).await.unwrap().status, 200);
 }
