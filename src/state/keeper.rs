@@ -199,3 +199,170 @@ impl Metrics {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
+    use crate::inject::{Names, ScoreSample, Workloads};
+    use crate::model::{Model, ModelSlot};
+    use crate::pipeline::{Limits, Settings, Visit, Wiring};
+    use crate::rules::{OutputNames, RawRule, RuleSet};
+    use crate::series::{ScopeName, Scopes, Spelling, Table};
+
+    const MINUTE: i64 = 60_000;
+    const DAY: i64 = 1_440 * MINUTE;
+    const WEEK: Duration = Duration::from_secs(7 * 86_400);
+    /// When a snapshot is read.
+    const NOW: i64 = 1_700_000_000_000;
+
+    /// A corridor that scores everything, and who keeps what is learned in it.
+    struct House {
+        _slot: ModelSlot,
+        keeper: Keeper,
+    }
+
+    /// The series `level{instance="N"}`.
+    struct Instance(usize);
+
+    impl House {
+        fn new(folder: &Path, max_age: Duration) -> Self {
+            let table = Table::default();
+            let rule: RawRule = serde_saphyr::from_str("match: level").unwrap();
+            let templates = OutputNames::by_templates(["$VAR"]);
+            let rules = RuleSet::compile(Vec::new(), vec![rule.check().unwrap()], templates).unwrap();
+            let names = Names::new("$VAR", table.interner()).unwrap();
+            let settings = Settings::new(rules, names, Limits::default());
+            let slot = ModelSlot::new(Model::builtin());
+            let workloads = Workloads::new(Vec::new(), 100);
+            let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(7), workloads, table);
+            let keeper = Keeper::new(Arc::new(pipeline), folder, max_age, &mut Registry::default());
+            Self { _slot: slot, keeper }
+        }
+
+        /// The score of one sample.
+        fn score(&self, instance: usize, timestamp_ms: i64, value: f64) -> f64 {
+            let pipeline = &self.keeper.pipeline;
+            let scope = pipeline.scope(&ScopeName::Tenant("".into()), timestamp_ms).unwrap();
+            let key = Key::of(&instance.to_le_bytes(), scope.seed(Spelling::RemoteWrite1));
+            let span = SeriesSpan { key, labels: 0..1, samples: 0..1 };
+            let batch = Batch { samples: vec![Sample { timestamp_ms, value }], series: vec![span] };
+            let (labels, wiring) = (&Instance(instance), Wiring::Gateway);
+            let visit = Visit { scope: &scope, batch: &batch, labels, now_ms: timestamp_ms, wiring };
+            let mut out: Vec<ScoreSample> = Vec::new();
+            pipeline.score(&visit, &mut out);
+            out.iter().find(|score| score.name.value() == "anomaly_score").unwrap().sample.value
+        }
+
+        /// Two hours of ordinary samples, the last of them at `until`.
+        fn teach(&self, instances: usize, until: i64) {
+            for step in 0..120 {
+                let at = until - (119 - step) * MINUTE;
+                (0..instances).for_each(|n| _ = self.score(n, at, 10.0 + (step * 7_919 % 13) as f64));
+            }
+        }
+    }
+
+    impl LabelSource for Instance {
+        fn for_each_label(&self, _: &std::ops::Range<u32>, each: &mut dyn FnMut(&[u8], &[u8])) {
+            each(b"__name__", b"level");
+            each(b"instance", self.0.to_string().as_bytes());
+        }
+    }
+
+    /// What was learned until `age_ms` before the restart, and who goes on with it.
+    fn restarted(instances: usize, age_ms: i64, max_age: Duration, patience: Duration) -> (House, Restored) {
+        let folder = tempfile::tempdir().unwrap();
+        let before = House::new(folder.path(), max_age);
+        before.teach(instances, NOW - age_ms);
+        before.keeper.save(NOW - age_ms).unwrap();
+        let after = House::new(folder.path(), max_age);
+        let restored = after.keeper.restore(NOW, patience);
+        assert_eq!(after.keeper.metrics.restored.get(), restored.series as i64);
+        (after, restored)
+    }
+
+    #[test]
+    fn after_two_days_a_series_goes_on_where_it_was() {
+        let (house, restored) = restarted(2, 2 * DAY, WEEK, Duration::MAX / 4);
+        assert_eq!(restored, Restored { series: 2, forgotten: 0 });
+        let ordinary = house.score(0, NOW, 14.0);
+        assert!(ordinary < 1.0, "the gap itself is no anomaly: {ordinary}");
+        let far = house.score(1, NOW, 500.0);
+        assert!(far > 1.0, "and what is ordinary is still known: {far}");
+    }
+
+    #[test]
+    fn after_eight_days_a_series_begins_anew_unless_more_is_kept() {
+        let (house, restored) = restarted(2, 8 * DAY, WEEK, Duration::MAX / 4);
+        assert_eq!(restored, Restored { series: 0, forgotten: 2 });
+        assert_eq!(house.score(0, NOW, 500.0), 0.0, "nothing is known of it");
+        let (house, restored) = restarted(2, 8 * DAY, 2 * WEEK, Duration::MAX / 4);
+        assert_eq!(restored, Restored { series: 2, forgotten: 0 });
+        assert!(house.score(0, NOW, 14.0) < 1.0 && house.score(1, NOW, 500.0) > 1.0);
+    }
+
+    #[test]
+    fn what_is_just_as_old_as_may_be_is_restored() {
+        let week_ms = WEEK.as_millis() as i64;
+        assert_eq!(restarted(1, week_ms, WEEK, Duration::MAX / 4).1, Restored { series: 1, forgotten: 0 });
+        assert_eq!(
+            restarted(1, week_ms + 1, WEEK, Duration::MAX / 4).1,
+            Restored { series: 0, forgotten: 1 }
+        );
+    }
+
+    #[test]
+    fn what_is_not_read_in_time_begins_anew_and_the_rest_goes_on() {
+        let (house, restored) = restarted(50, MINUTE, WEEK, Duration::ZERO);
+        assert_eq!(
+            restored,
+            Restored { series: 1, forgotten: 0 },
+            "one is read before the time is looked at"
+        );
+        assert_eq!(house.keeper.pipeline.series().len(), 1);
+        let scores: Vec<f64> = (0..50).map(|instance| house.score(instance, NOW, 500.0)).collect();
+        assert_eq!(scores.iter().filter(|score| **score > 1.0).count(), 1);
+        assert_eq!(scores.iter().filter(|score| **score == 0.0).count(), 49);
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_written_is_counted_and_the_one_before_it_stands() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = House::new(&folder.path().join("gone"), WEEK);
+        house.teach(1, NOW);
+        assert!(house.keeper.save(NOW).is_err());
+        let counts = |house: &House| {
+            let metrics = &house.keeper.metrics;
+            (metrics.written.get(), metrics.failed.get(), metrics.timestamp.get())
+        };
+        assert_eq!(counts(&house), (0, 1, 0.0));
+        std::fs::create_dir(folder.path().join("gone")).unwrap();
+        let bytes = house.keeper.save(NOW).unwrap();
+        assert_eq!(counts(&house), (1, 1, NOW as f64 / 1e3));
+        assert_eq!(house.keeper.metrics.bytes.get() as u64, bytes);
+        assert_eq!(
+            house.keeper.restore(NOW, WEEK),
+            Restored { series: 0, forgotten: 1 },
+            "it is scored already"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_is_written_as_often_as_is_asked_and_no_more_after_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let (house, stop) = (House::new(folder.path(), WEEK), CancellationToken::new());
+        let started = tokio::time::Instant::now();
+        let keeping = tokio::spawn(house.keeper.clone().keep(WEEK, || NOW, stop.clone()));
+        while house.keeper.metrics.written.get() < 3 {
+            tokio::time::advance(WEEK / 7).await;
+            tokio::task::yield_now().await;
+        }
+        assert!(started.elapsed() >= WEEK * 3);
+        stop.cancel();
+        keeping.await.unwrap();
+        let written = house.keeper.metrics.written.get();
+        tokio::time::advance(WEEK * 3).await;
+        assert_eq!(house.keeper.metrics.written.get(), written);
+    }
+}

@@ -75,6 +75,36 @@ async fn a_restart_goes_on_where_it_was() {
     assert_eq!(score_of_jump(&cold, start).await, 0.0);
 }
 
+/// A restart `days` after the last sample: how many series came back, what a sample like those before is given, and
+/// what one that is far off.
+async fn after_days(days: i64, more: &str) -> (f64, f64, f64) {
+    let (scratch, folder) = (Scratch::new(), tempfile::tempdir().unwrap());
+    let (now, config) = (start_ms() + SAMPLES * STEP_MS, config(folder.path(), more));
+    let mut first = Sidelong::start(&scratch, &config).await;
+    teach(&first, 1, start_ms() - days * 86_400_000).await;
+    first.process.stop().await;
+    let second = Sidelong::start(&scratch, &config).await;
+    let restored = second.metric("sidelong_state_restored_series", "").await;
+    push(&second, 1, now, 14.0).await;
+    let ordinary = score(&second, now).await;
+    push(&second, 1, now + STEP_MS, 500.0).await;
+    (restored, ordinary, score(&second, now + STEP_MS).await)
+}
+
+#[tokio::test]
+async fn a_restart_after_two_days_goes_on_where_it_was() {
+    let (restored, ordinary, far) = after_days(2, "").await;
+    assert!(restored == 1.0 && ordinary < 1.0 && far > 1.0, "{restored} {ordinary} {far}");
+}
+
+#[tokio::test]
+async fn a_restart_after_more_than_max_age_begins_anew() {
+    assert_eq!(after_days(8, "").await, (0.0, 0.0, 0.0), "a week by default");
+    assert_eq!(after_days(2, ", max_age: 1d").await, (0.0, 0.0, 0.0));
+    let (restored, ordinary, far) = after_days(8, ", max_age: 2w").await;
+    assert!(restored == 1.0 && ordinary < 1.0 && far > 1.0, "{restored} {ordinary} {far}");
+}
+
 #[tokio::test]
 async fn f21_killed_it_starts_again_with_the_last_snapshot() {
     let (scratch, folder, start) = (Scratch::new(), tempfile::tempdir().unwrap(), start_ms());
