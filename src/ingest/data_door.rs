@@ -88,7 +88,9 @@ impl DataDoor {
         let tenant = scope_name(request.headers().get(&doors.tenant_header));
         let scope = self.pipeline.scopes().find(&tenant);
         let scores = scope.map(|scope| self.pipeline.newest(&scope)).unwrap_or_default();
-        whole(scores_page::page(request.headers(), &scores))
+        let (format, families) = scores_page::families(request.headers(), &scores);
+        doors.scrape.left_out(&families);
+        whole(scores_page::page(format, families))
     }
 }
 

@@ -31,7 +31,7 @@ impl Format {
     /// The one of the two that an `Accept` header weighs higher; text where it names neither.
     pub fn of_accept(accept: Option<&str>) -> Self {
         let ours = accept.unwrap_or_default().split(',').filter(|choice| !choice.contains("protobuf"));
-        match wire::preferred(ours) {
+        match wire::preferred(ours).map(|format| format.syntax) {
             Some(wire::Syntax::OpenMetrics) => Self::OpenMetrics,
             _ => Self::Text,
         }

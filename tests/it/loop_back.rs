@@ -27,7 +27,7 @@ async fn page(sidelong: &Sidelong, tenant: &str) -> Vec<String> {
     let answer = http::get_with(&sidelong.url("/scores"), &[("x-scope-orgid", tenant)]).await.unwrap();
     assert_eq!(
         (answer.status, answer.header("content-type")),
-        (200, "text/plain; version=0.0.4; charset=utf-8")
+        (200, "text/plain; version=0.0.4; charset=utf-8; escaping=underscores")
     );
     let text = answer.text();
     let mut lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
@@ -82,4 +82,43 @@ async fn tenants_whose_names_are_no_ascii_are_tenants_of_their_own() {
     }
     assert!(page(&sidelong, "").await.is_empty());
     assert_eq!(sidelong.metric("sidelong_tenants", "").await, 2.0);
+}
+
+/// UTF-8 names where the scraper asks for them (P5); else two that escaping makes one are counted and not on the page.
+#[tokio::test]
+async fn p5_the_page_has_names_as_the_scraper_asks_for_them() {
+    let scratch = Scratch::new();
+    let sidelong = Sidelong::start(&scratch, CONFIG).await;
+    let at = now() - 60_000;
+    let body = |label: &str| body_v1(vec![series(&[("__name__", "level"), (label, "x")], &[(at, 1.0)])]);
+    for label in ["a.b", "a-b", "c.d"] {
+        let answer = http::post(&sidelong.url("/api/v1/write"), HEADERS_V1, body(label)).await.unwrap();
+        assert_eq!(answer.status, 204, "{}", answer.text());
+    }
+    let check = async |accept: &'static str, content_type: &'static str, want: &'static [&'static str]| {
+        eventually(&format!("{accept} gives {want:?}"), async || {
+            let answer = http::get_with(&sidelong.url("/scores"), &[("accept", accept)]).await.unwrap();
+            assert_eq!(answer.header("content-type"), content_type);
+            let text = answer.text();
+            let mut labels: Vec<_> =
+                text.lines().filter_map(|line| line.strip_prefix("anomaly_score{")).collect();
+            labels.sort_unstable();
+            let labels: Vec<_> = labels.iter().filter_map(|line| Some(line.split_once('}')?.0)).collect();
+            (labels == want).then_some(())
+        })
+        .await;
+    };
+    let openmetrics = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8";
+    let utf8 = &["\"a-b\"=\"x\",for=\"level\"", "\"a.b\"=\"x\",for=\"level\"", "\"c.d\"=\"x\",for=\"level\""];
+    check(
+        openmetrics,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+        utf8,
+    )
+    .await;
+    let text = "text/plain;version=1.0.0;escaping=allow-utf-8";
+    check(text, "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8", utf8).await;
+    let escaped = &["c_d=\"x\",for=\"level\""];
+    check("text/plain", "text/plain; version=0.0.4; charset=utf-8; escaping=underscores", escaped).await;
+    sidelong.metric_reaches("sidelong_scrape_dropped_scores_total", "ambiguous", 2.0).await;
 }

@@ -107,8 +107,8 @@ pub(super) fn forget_exact_bytes(headers: &mut HeaderMap) {
 /// gzip where the scraper takes it; OpenMetrics must end in a line that no second member could follow.
 fn encoding_to_ask(scraper: &HeaderMap) -> HeaderValue {
     let values = |name| scraper.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    let gzip =
-        accepts_gzip(values(ACCEPT_ENCODING)) && preferred(values(ACCEPT)) != Some(Syntax::OpenMetrics);
+    let openmetrics = preferred(values(ACCEPT)).is_some_and(|format| format.syntax == Syntax::OpenMetrics);
+    let gzip = accepts_gzip(values(ACCEPT_ENCODING)) && !openmetrics;
     HeaderValue::from_static(if gzip { "gzip" } else { "identity" })
 }
 

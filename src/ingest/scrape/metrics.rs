@@ -219,6 +219,11 @@ impl ScrapeMetrics {
 
     pub(super) fn families(&self, families: &ScoreFamilies) {
         self.appended.inc_by(families.appended as u64);
+        self.left_out(families);
+    }
+
+    /// Counts the scores that a page lacks.
+    pub(super) fn left_out(&self, families: &ScoreFamilies) {
         let dropped = [
             (Dropped::Limit, families.over_limit),
             (Dropped::Clash, families.clashing),

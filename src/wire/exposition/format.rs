@@ -44,16 +44,39 @@ impl Format {
                     && matches!(param("proto"), None | Some("io.prometheus.client.MetricFamily"))
             }
         };
-        let utf8_names = param("escaping") == Some("allow-utf-8");
-        known.then_some(Self { syntax, utf8_names })
+        known.then_some(Self { syntax, utf8_names: takes_utf8_names(params) })
+    }
+
+    /// The Content-Type of a page of ours. It names the version that has quoted names where they may occur,
+    /// and the escaping always (P4).
+    pub fn content_type(self) -> &'static str {
+        match (self.syntax, self.utf8_names) {
+            (Syntax::Text, false) => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
+            (Syntax::Text, true) => "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
+            (Syntax::OpenMetrics, false) => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+            }
+            (Syntax::OpenMetrics, true) => {
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
+            }
+            (Syntax::Protobuf, false) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
+                 escaping=underscores"
+            }
+            (Syntax::Protobuf, true) => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; \
+                 escaping=allow-utf-8"
+            }
+        }
     }
 }
 
-/// The syntax that the Accept headers weigh highest, the first named of equals (P3).
+/// The format that the Accept headers weigh highest, the first named of equals (P3), with the escaping that
+/// is asked of it (P5).
 ///
 /// `None` if they name no exposition format at all.
-pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a str>) -> Option<Syntax> {
-    let mut best: Option<(u32, Syntax)> = None;
+pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a str>) -> Option<Format> {
+    let mut best: Option<(u32, Format)> = None;
     for choice in accept.into_iter().flat_map(choices) {
         let syntax = match choice.name {
             "*/*" | "text/*" => Some(Syntax::Text),
@@ -61,10 +84,10 @@ pub fn preferred<'a>(accept: impl IntoIterator<Item = &'a str>) -> Option<Syntax
         };
         let heavier = best.is_none_or(|(weight, _)| choice.weight > weight);
         if let Some(syntax) = syntax.filter(|_| choice.weight > 0 && heavier) {
-            best = Some((choice.weight, syntax));
+            best = Some((choice.weight, Format { syntax, utf8_names: takes_utf8_names(choice.params) }));
         }
     }
-    best.map(|(_, syntax)| syntax)
+    best.map(|(_, format)| format)
 }
 
 /// Whether the Accept-Encoding headers take gzip.
@@ -78,6 +101,11 @@ pub fn accepts_gzip<'a>(accept_encoding: impl IntoIterator<Item = &'a str>) -> b
         }
     }
     named.unwrap_or(any)
+}
+
+/// Any other escaping than none is underscores, which every scraper takes.
+fn takes_utf8_names(params: &str) -> bool {
+    param(params, "escaping") == Some("allow-utf-8")
 }
 
 fn syntax_of(media: &str) -> Option<Syntax> {
@@ -142,7 +170,8 @@ mod tests {
     #[test]
     fn p3_the_heaviest_format_is_preferred() {
         let check = |accept: &[&str], want| {
-            assert_eq!(preferred(accept.iter().copied()), want, "{accept:?}");
+            let syntax = preferred(accept.iter().copied()).map(|format| format.syntax);
+            assert_eq!(syntax, want, "{accept:?}");
         };
         let debian = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,\
                       text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
@@ -156,6 +185,28 @@ mod tests {
         check(&["application/openmetrics-text;q=0"], None);
         check(&["image/png"], None);
         check(&[], None);
+    }
+
+    #[test]
+    fn p5_names_are_escaped_unless_the_preferred_format_asks_for_utf_8() {
+        let check = |accept: &str, want| {
+            assert_eq!(preferred([accept]).map(|format| format.utf8_names), Some(want), "{accept}");
+        };
+        check("text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,*/*;q=0.1", true);
+        check("text/plain;version=0.0.4;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4", false);
+        check("application/openmetrics-text; version=1.0.0; escaping=\"allow-utf-8\"", true);
+        check("application/openmetrics-text;version=1.0.0;escaping=dots", false);
+        check("*/*", false);
+    }
+
+    #[test]
+    fn p4_our_own_content_type_says_what_the_page_is_in() {
+        for syntax in [Syntax::Text, Syntax::OpenMetrics, Syntax::Protobuf] {
+            for utf8_names in [false, true] {
+                let format = Format { syntax, utf8_names };
+                assert_eq!(Format::from_content_type(format.content_type()), Some(format));
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The families of scores that are appended to a page, in the page's own format.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::format::{Format, Syntax};
 use super::number::write_value;
@@ -34,7 +36,7 @@ pub struct ScoreFamilies {
     pub over_limit: usize,
     /// Series left out since the page has a family of that name itself (P30).
     pub clashing: usize,
-    /// Series left out since two of their labels have one name once escaped.
+    /// Series left out since two of their labels, or they and another series, have one name once escaped.
     pub ambiguous: usize,
 }
 
@@ -45,10 +47,15 @@ type Labels<'a> = Vec<(Cow<'a, str>, &'a str)>;
 /// of the target has it too.
 struct Spelled<'a>(&'a Spelling);
 
-/// Indexes of what is kept beside the bytes: the longest name and value, and whether two labels have one name.
+/// Indexes of what is kept beside the bytes: the longest name and value, and what escaping did to the names.
 const LONGEST_NAME: usize = 0;
 const LONGEST_VALUE: usize = 1;
-const AMBIGUOUS: usize = 2;
+const ESCAPING: usize = 2;
+
+/// What stands at [`ESCAPING`]: every name is as it was, some are escaped, two labels have one name for it.
+const AS_IT_WAS: u32 = 0;
+const ESCAPED: u32 = 1;
+const AMBIGUOUS: u32 = 2;
 
 /// `MetricType.GAUGE` of `metrics.proto`.
 const GAUGE: u64 = 1;
@@ -63,6 +70,14 @@ impl Room {
     fn fits(&self, labels: usize, spelled: &Spelled<'_>) -> bool {
         let [name, value, _] = spelled.0.numbers.map(|number| number as usize);
         labels <= self.labels && name <= self.name_bytes && value <= self.value_bytes
+    }
+}
+
+// === impl Spelled ===
+
+impl Spelled<'_> {
+    fn is_escaped(&self) -> bool {
+        self.0.numbers[ESCAPING] == ESCAPED
     }
 }
 
@@ -93,7 +108,7 @@ impl ScoreFamilies {
     fn family<'a>(
         &mut self,
         name: &str,
-        members: impl Iterator<Item = &'a ScoreSample>,
+        members: impl Iterator<Item = &'a ScoreSample> + Clone,
         page: &Page,
         room: Room,
     ) {
@@ -102,11 +117,17 @@ impl ScoreFamilies {
             self.clashing += members.count();
             return;
         }
-        let (mut body, way) = (Vec::new(), way(page.format()));
-        for score in members {
-            let kept = score.labels.spelling(score.name, way, || spell(score, page.format()));
+        let (mut body, format) = (Vec::new(), page.format());
+        let mut twins = None;
+        for score in members.clone() {
+            let kept = spelling(score, format);
             let spelled = Spelled(&kept);
-            if self.admit(score, &spelled, room) {
+            // What is written as it is stays: of two series that escaping makes one, neither is the right one.
+            if spelled.is_escaped()
+                && twins.get_or_insert_with(|| twins_of(members.clone(), format)).contains(&kept.bytes)
+            {
+                self.ambiguous += 1;
+            } else if self.admit(score, &spelled, room) {
                 let timestamp_ms = Some(score.sample.timestamp_ms).filter(|&t| t != page.scraped_at_ms());
                 let (series, value) = (&*spelled.0.bytes, score.sample.value);
                 match page.format().syntax {
@@ -126,7 +147,7 @@ impl ScoreFamilies {
             self.over_limit += 1;
             return false;
         }
-        if spelled.0.numbers[AMBIGUOUS] > 0 {
+        if spelled.0.numbers[ESCAPING] == AMBIGUOUS {
             self.ambiguous += 1;
             return false;
         }
@@ -140,15 +161,30 @@ fn way(format: Format) -> u32 {
     format.syntax as u32 * 2 + u32::from(format.utf8_names)
 }
 
+/// The series of `score` up to its value.
+fn spelling(score: &ScoreSample, format: Format) -> Arc<Spelling> {
+    score.labels.spelling(score.name, way(format), || spell(score, format))
+}
+
+/// The series that more than one of `members` is spelled as.
+#[cold]
+fn twins_of<'a>(members: impl Iterator<Item = &'a ScoreSample>, format: Format) -> HashSet<Box<[u8]>> {
+    let mut met: HashMap<Box<[u8]>, u32> = HashMap::new();
+    members.for_each(|score| *met.entry(spelling(score, format).bytes.clone()).or_default() += 1);
+    met.into_iter().filter(|(_, count)| *count > 1).map(|(bytes, _)| bytes).collect()
+}
+
 /// Spells the series of `score` up to its value.
 #[cold]
 fn spell(score: &ScoreSample, format: Format) -> Spelling {
     let pairs = score.labels.pairs();
-    let labels: Labels<'_> =
+    let mut labels: Labels<'_> =
         pairs.iter().map(|pair| (spell_name(pair.name(), format, false), pair.value())).collect();
     let escaped = labels.iter().any(|(name, _)| matches!(name, Cow::Owned(_)));
-    let twice =
-        |(at, (name, _)): (usize, &(Cow<'_, str>, &str))| labels.iter().take(at).any(|l| l.0 == *name);
+    if escaped {
+        labels.sort_unstable(); // so that equal labels are equal bytes
+    }
+    let twice = labels.windows(2).any(|pair| matches!(pair, [one, next] if one.0 == next.0));
     let mut bytes = Vec::with_capacity(256);
     match format.syntax {
         Syntax::Protobuf => put_labels(&mut bytes, &labels),
@@ -158,7 +194,11 @@ fn spell(score: &ScoreSample, format: Format) -> Spelling {
     let mut numbers = [0; 3];
     numbers[LONGEST_NAME] = all().map(|pair| pair.name().len()).max().unwrap_or_default() as u32;
     numbers[LONGEST_VALUE] = all().map(|pair| pair.value().len()).max().unwrap_or_default() as u32;
-    numbers[AMBIGUOUS] = u32::from(escaped && labels.iter().enumerate().any(twice));
+    numbers[ESCAPING] = match (escaped, twice) {
+        (false, _) => AS_IT_WAS,
+        (true, false) => ESCAPED,
+        (true, true) => AMBIGUOUS,
+    };
     Spelling { bytes: bytes.into(), numbers }
 }
 

@@ -111,6 +111,35 @@ fn labels_that_escaping_makes_equal_leave_their_score_out() {
 }
 
 #[test]
+fn p5_series_that_escaping_makes_one_are_left_out_and_the_one_that_is_so_called_stays() {
+    let of =
+        |label, aside, value| score("s", &[("__name__", "m"), (label, "1"), (aside, "2")], value, SCRAPED_AT);
+    let check = |scores: &[ScoreSample], want: &[&str], ambiguous: usize| {
+        for turned in [false, true] {
+            let mut scores = scores.to_vec();
+            if turned {
+                scores.reverse();
+            }
+            let families = ScoreFamilies::render(&scores, &page(Syntax::Text, false, b""), Room::ENDLESS);
+            let mut lines: Vec<_> =
+                text_of(&families).lines().filter(|line| !line.starts_with('#')).collect();
+            lines.sort_unstable();
+            assert_eq!((lines.as_slice(), families.ambiguous), (want, ambiguous));
+            let families = ScoreFamilies::render(&scores, &page(Syntax::Text, true, b""), Room::ENDLESS);
+            assert_eq!((families.appended, families.ambiguous), (scores.len(), 0));
+        }
+    };
+    check(&[of("a.b", "z", 1.0), of("a-b", "z", 2.0)], &[], 2);
+    // `aB` stands between `a.b` and `a_b`.
+    check(&[of("a.b", "aB", 1.0), of("a_b", "aB", 2.0)], &["s{aB=\"2\",a_b=\"1\",for=\"m\"} 2"], 1);
+    check(
+        &[of("a.b", "z", 1.0), of("c", "y", 2.0)],
+        &["s{a_b=\"1\",for=\"m\",z=\"2\"} 1", "s{c=\"1\",for=\"m\",y=\"2\"} 2"],
+        0,
+    );
+}
+
+#[test]
 fn p30_the_page_keeps_a_name_that_it_has_itself() {
     let scores = [score("s", &[("__name__", "m")], 1.0, SCRAPED_AT)];
     let families = ScoreFamilies::render(&scores, &page(Syntax::Text, false, b"s 1\n"), Room::ENDLESS);

@@ -34,7 +34,7 @@ use crate::config::sections as config;
 use crate::net::body::BoxBody;
 use crate::net::client::{ClientError, ClientLimits, ClientMetrics, HttpClient, ResponseBody};
 use crate::net::headers::{is_loop, strip_hop_by_hop};
-use crate::wire::exposition::{Format, Syntax};
+use crate::wire::exposition::{Format, ScoreFamilies, Syntax};
 
 /// The pull door. A clone is the same door.
 #[derive(Clone)]
@@ -163,6 +163,11 @@ impl ScrapeDoor {
     /// Whether a request on the data port is this door's to answer; any other is for the rest of the port.
     pub fn takes<B>(&self, request: &Request<B>) -> bool {
         self.shared.route(request).is_some()
+    }
+
+    /// Counts what a page of scores lacks that another door has made.
+    pub fn left_out(&self, families: &ScoreFamilies) {
+        self.shared.parts.metrics.left_out(families);
     }
 
     /// Answers a request; one that this door does not take is 404.
