@@ -42,6 +42,14 @@ impl Version {
         {
             return Err(MediaError::Encoding(lossy(encoding)));
         }
+        Self::named_by(headers)
+    }
+
+    /// Which version a request with `headers` says it is of, however it is compressed (R2).
+    ///
+    /// # Errors
+    /// [`MediaError::Type`] for a message of neither version.
+    pub fn named_by(headers: &HeaderMap) -> Result<Self, MediaError> {
         match headers.get(CONTENT_TYPE) {
             None => Ok(Self::V1),
             Some(value) => {

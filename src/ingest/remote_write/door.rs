@@ -85,14 +85,16 @@ impl PushDoor {
     /// Answers one request. Never fails: a refusal is an answer too.
     pub async fn answer(&self, request: Request<Incoming>) -> Response<Bytes> {
         let (head, body) = request.into_parts();
-        let version = Version::of(&head.headers);
+        // Whatever becomes of it, and however it is compressed, a 2.0 request is answered as one (R9).
+        let version = Version::named_by(&head.headers);
         let answered = match self.shared.handle(head, body).await {
             Ok(answer) => response(answer),
             Err(refusal) => {
                 tracing::debug!(%refusal, "refused a write request");
                 self.shared.parts.metrics.refused(refusal.reason());
                 let mut response = refusal.response();
-                if self.shared.parts.downstream.is_none() && version == Ok(Version::V2) {
+                if version == Ok(Version::V2) {
+                    // Of a request without an answer from the downstream, nothing is known to be written.
                     say_written(response.headers_mut(), &Written::default());
                 }
                 response

@@ -92,6 +92,29 @@ async fn b8_what_the_downstream_says_it_has_written_is_handed_on_and_ours_is_not
     }
 }
 
+/// What a gateway refuses by itself has no answer of the downstream that could count.
+#[tokio::test]
+async fn r9_a_refusal_of_our_own_says_that_nothing_of_a_2_0_request_is_written() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let sidelong = Sidelong::start(&scratch, &gateway(&downstream, "")).await;
+    let url = sidelong.url("/api/v1/write");
+    for (version, wanted) in [(Version::V1, ""), (Version::V2, "0")] {
+        let zipped = but(version, "content-encoding", "gzip");
+        let body = version.body(vec![one("level")]);
+        let refused = http::post(&url, &zipped, body).await.unwrap();
+        let corrupt = push(&sidelong, version, &b"\xff"[..]).await;
+        assert_eq!((refused.status, corrupt.status), (415, 400));
+        for answer in [refused, corrupt] {
+            assert_eq!(WRITTEN.map(|name| answer.header(name).to_owned()), [wanted; 3], "{version:?}");
+        }
+    }
+    assert!(!downstream.requests().iter().any(is_samples));
+    downstream.set(|_| Reply::Cut);
+    let answer = push(&sidelong, Version::V2, body_v2(vec![one("level")])).await;
+    assert_eq!((answer.status, answer.header(WRITTEN[0])), (502, "0"));
+}
+
 /// A 2.0 receiver may keep some of a request that it refuses (R12): what it kept has a score.
 #[tokio::test]
 async fn r12_what_was_written_of_a_refused_request_is_observed() {
