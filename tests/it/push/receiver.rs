@@ -164,6 +164,40 @@ async fn r7_a_body_too_long_on_the_wire_or_by_its_own_word_is_413() {
     takes(&sidelong).await;
 }
 
+/// The head and body of a write request, and what the data port says to it.
+async fn raw_push(sidelong: &Sidelong, target: &str, host: &str) -> String {
+    let body = body_v1(vec![one("level")]);
+    let headers: String = HEADERS_V1.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let length = body.len();
+    let head = format!(
+        "POST {target} HTTP/1.1\r\nhost: {host}\r\n{headers}content-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    let request = [head.as_bytes(), &body].concat();
+    String::from_utf8(http::raw(&sidelong.address, &request).await).unwrap()
+}
+
+#[tokio::test]
+async fn h10_a_write_request_in_absolute_form_is_taken_as_one_through_a_proxy() {
+    let scratch = Scratch::new();
+    let sidelong = receiver(&scratch).await;
+    let answer = raw_push(&sidelong, "http://receiver.example/api/v1/write", "receiver.example").await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    sidelong.metric_reaches("sidelong_samples_scored_total", "", 1.0).await;
+    let other = raw_push(&sidelong, "http://receiver.example/elsewhere", "receiver.example").await;
+    assert!(other.starts_with("HTTP/1.1 404 "), "no other path is one of writes: {other}");
+}
+
+/// `/metrics` on the data port is a target's page; our own metrics are on the admin listener alone.
+#[tokio::test]
+async fn h9_the_data_port_has_no_metrics_of_its_own() {
+    let scratch = Scratch::new();
+    let sidelong = receiver(&scratch).await;
+    let answer = http::get(&sidelong.url("/metrics")).await.unwrap();
+    assert_eq!(answer.status, 404, "{}", answer.text());
+    assert!(!answer.text().contains("sidelong_"), "{}", answer.text());
+    assert!(sidelong.page("/metrics").await.contains("sidelong_"));
+}
+
 #[tokio::test]
 async fn r8_r9_r10_success_is_204_and_counts_in_2_0_alone() {
     let scratch = Scratch::new();
