@@ -308,7 +308,7 @@ class Run:
         return samples if self.name == "sidelong" else 0
 
     def budget(self):
-        """What Sidelong says of its own memory: bytesPerSeries (state and index), labelBytes in all."""
+        """What Sidelong says of its own memory: bytesPerSeries (state, slot and index), stateBytesPerSeries, labelBytes in all."""
         if not self.name.startswith("sidelong"):
             return {}
         return json.loads(fetch(f"http://127.0.0.1:{self.peers.admin}/api/v1/status/budget"))["data"]

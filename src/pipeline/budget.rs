@@ -35,6 +35,8 @@ pub struct Budget {
     pub workloads: usize,
     /// Bytes of a series' state and its place, without its labels.
     pub bytes_per_series: usize,
+    /// Bytes of what a series has learned, which are part of those.
+    pub state_bytes_per_series: usize,
     /// Bytes of distinct label text.
     pub label_bytes: usize,
     /// The rules, the one that would be shed first in front.
@@ -96,6 +98,7 @@ impl Pipeline {
             max_targets: settings.limits.scopes.targets,
             workloads: self.workloads.len(),
             bytes_per_series: self.series.bytes_per_series(),
+            state_bytes_per_series: crate::detect::State::BYTES,
             label_bytes: self.series.label_bytes(),
             rules,
         }

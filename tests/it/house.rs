@@ -302,6 +302,28 @@ fn a_room_is_a_folder_and_not_a_file_beside_one() {
     }
 }
 
+/// Rows of `goal | at most` in docs/performance.md, and the lines of GOALS in benches/rig/bench.py.
+#[test]
+fn the_goals_that_make_bench_judges_by_are_those_that_are_written_down() {
+    let page = std::fs::read_to_string("docs/performance.md").unwrap();
+    let (_, page) = page.split_once("| goal | at most |\n|---|---|\n").unwrap();
+    let row = |line: &str| {
+        let (goal, most) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+        Some((goal.to_owned(), most.parse::<f64>().unwrap()))
+    };
+    let written: Vec<_> = page.lines().map_while(row).collect();
+    let bench = std::fs::read_to_string("benches/rig/bench.py").unwrap();
+    let (_, bench) = bench.split_once("GOALS = {\n").unwrap();
+    let entry = |line: &str| {
+        let (goal, most) = line.trim().strip_prefix('"')?.strip_suffix(',')?.split_once("\": ")?;
+        Some((goal.to_owned(), most.parse::<f64>().unwrap()))
+    };
+    let judged: Vec<_> = bench.lines().map_while(entry).collect();
+    assert_eq!(judged, written);
+    let state = judged.iter().find(|(goal, _)| goal == "state a series, B").unwrap();
+    assert!(sidelong::detect::State::BYTES as f64 <= state.1, "{}", sidelong::detect::State::BYTES);
+}
+
 /// A clone is whole: no path of one machine.
 #[test]
 fn nothing_refers_outside_the_clone() {

@@ -61,7 +61,9 @@ async fn the_status_pages_tell_of_what_is_in_force() {
     assert_eq!((&budget["maxSeries"], &budget["maxInjected"]), (&77.into(), &33.into()), "{budget}");
     assert_eq!((&budget["tenants"], &budget["targets"]), (&1.into(), &0.into()), "{budget}");
     assert!(
-        budget["bytesPerSeries"].as_u64() > Some(0) && budget["labelBytes"].as_u64() > Some(0),
+        budget["bytesPerSeries"].as_u64() > budget["stateBytesPerSeries"].as_u64()
+            && budget["stateBytesPerSeries"].as_u64() > Some(0)
+            && budget["labelBytes"].as_u64() > Some(0),
         "{budget}"
     );
     assert_eq!(
