@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The oldest version of TLS that is spoken.
+/// A version of TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsVersion {
     /// TLS 1.2.
@@ -89,6 +89,7 @@ pub(crate) struct PemFile {
     bytes: Vec<u8>,
 }
 
+static TLS12_ONLY: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 static TLS13_ONLY: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
 
 /// Larger than any bundle of certificate authorities.
@@ -111,6 +112,15 @@ impl TlsVersion {
         match self {
             Self::Tls12 => rustls::ALL_VERSIONS,
             Self::Tls13 => TLS13_ONLY,
+        }
+    }
+
+    /// The versions from this one to `newest`; none where that is older.
+    pub(crate) fn up_to(self, newest: Self) -> Option<&'static [&'static SupportedProtocolVersion]> {
+        match (self, newest) {
+            (Self::Tls12, Self::Tls12) => Some(TLS12_ONLY),
+            (Self::Tls13, Self::Tls12) => None,
+            (oldest, Self::Tls13) => Some(oldest.and_newer()),
         }
     }
 }

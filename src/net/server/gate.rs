@@ -89,6 +89,11 @@ impl Gate {
             self.metrics.refused(refusal.metric());
             return refusal.answer().map(|text| Answer::own(text, in_flight));
         }
+        // Before credentials, which are dear to check.
+        if let Some(refusal) = self.web.as_ref().and_then(|web| web.limit_rate()) {
+            self.metrics.refused(Refused::RateLimit);
+            return refusal.map(|text| Answer::own(text, in_flight));
+        }
         // Before a byte of the body is read (safety B-17).
         if let Some(web) = &self.web
             && let Err(refusal) = web.authorize(&mut request).await

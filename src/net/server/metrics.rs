@@ -58,6 +58,8 @@ label_values! {
         Path = "path",
         UriLength = "uri_length",
         Unauthorized = "unauthorized",
+        /// `rate_limit` of the web configuration.
+        RateLimit = "rate_limit",
     }
 }
 

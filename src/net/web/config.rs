@@ -7,17 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use rustls::ServerConfig;
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
 use serde::Deserialize;
-use x509_parser::prelude::{FromDer, X509Certificate};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Current;
 use super::auth::Passwords;
+use super::rate::{RateLimit, RateLimitConfig};
+use super::tls::TlsServerConfig;
 use crate::config::secret::Secret;
-use crate::net::tls::{PemFile, TlsError, TlsVersion, provider, read_pair};
+use crate::net::tls::TlsError;
 
 /// The file in the form of Prometheus' exporter-toolkit. An option that is not here is an error, for a
 /// protection that is misspelt is none.
@@ -30,41 +28,17 @@ pub struct WebConfigFile {
     pub http_server_config: HttpServerConfig,
     /// Who may come in: user names with the bcrypt hashes of their passwords. Default: everybody.
     pub basic_auth_users: BTreeMap<String, Secret>,
-}
-
-/// TLS of the listeners. Relative paths start at the web configuration file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsServerConfig {
-    /// A PEM file with the certificate chain.
-    pub cert_file: Option<PathBuf>,
-    /// A PEM file with the key of `cert_file`.
-    pub key_file: Option<PathBuf>,
-    /// What is asked of clients. Default: `NoClientCert`.
-    pub client_auth_type: ClientAuthType,
-    /// A PEM file with the certificate authorities of the clients' certificates. Default: none.
-    pub client_ca_file: Option<PathBuf>,
-    /// The oldest version of TLS: `TLS12` or `TLS13`. Default: `TLS12`.
-    pub min_version: TlsVersion,
-}
-
-/// What is asked of clients. The kinds of exporter-toolkit that ask for a certificate and verify none are
-/// not supported: they protect nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-pub enum ClientAuthType {
-    /// No certificate.
-    #[default]
-    NoClientCert,
-    /// A certificate that is verified if there is one.
-    VerifyClientCertIfGiven,
-    /// A certificate, always.
-    RequireAndVerifyClientCert,
+    /// How often requests may come. Default: as often as they like.
+    pub rate_limit: RateLimitConfig,
 }
 
 /// Options of HTTP itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpServerConfig {
+    /// Taken for the sake of files that have it. The listeners speak HTTP/1.1, which every client of HTTP/2 speaks
+    /// too (decision 0009). Default: true.
+    pub http2: bool,
     /// Security headers added to every answer: `Content-Security-Policy`, `X-Frame-Options`,
     /// `X-Content-Type-Options`, `X-XSS-Protection`, `Strict-Transport-Security`. Default: none.
     pub headers: BTreeMap<String, String>,
@@ -107,6 +81,37 @@ pub enum WebConfigError {
     /// Certificate authorities for clients, and no client is asked.
     #[error("client_ca_file without a client_auth_type that verifies certificates")]
     UnusedClientCa,
+    /// A client certificate is asked for that nobody would verify.
+    #[error("client_auth_type {kind} verifies no certificate and protects nothing; use {instead}")]
+    Unverified {
+        /// What is configured.
+        kind: &'static str,
+        /// What asks as much, and verifies.
+        instead: &'static str,
+    },
+    /// Names of clients, and a client may come without any.
+    #[error("client_allowed_sans needs client_auth_type: RequireAndVerifyClientCert")]
+    UnusedSans,
+    /// No version is left.
+    #[error("min_version of tls_server_config is newer than its max_version")]
+    Versions,
+    /// A cipher suite that is not here.
+    #[error("the cipher suite {name:?} is not known or not safe; leave it out, or use some of {known}")]
+    CipherSuite {
+        /// What is configured.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A group of the key exchange that is not here.
+    #[error("the curve {name:?} is not known; leave it out, or use some of X25519, CurveP256, CurveP384")]
+    Curve {
+        /// What is configured.
+        name: String,
+    },
+    /// A rate limit that lets nothing pass.
+    #[error("rate_limit with an interval needs a burst of at least 1")]
+    NoBurst,
     /// The certificates cannot be used.
     #[error("tls_server_config cannot be used")]
     Tls(#[from] TlsError),
@@ -134,6 +139,14 @@ const HEADERS: [&str; 5] = [
 /// No web configuration is larger, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
+// === impl HttpServerConfig ===
+
+impl Default for HttpServerConfig {
+    fn default() -> Self {
+        Self { http2: true, headers: BTreeMap::new() }
+    }
+}
+
 // === impl Loaded ===
 
 impl Loaded {
@@ -144,6 +157,7 @@ impl Loaded {
                 tls: None,
                 passwords: Arc::new(Passwords::new(&file.basic_auth_users)?),
                 headers: headers(&file.http_server_config.headers)?,
+                rate_limit: RateLimit::new(file.rate_limit)?.map(Arc::new),
             },
             hash: Self::hash_of(path),
             not_after: None,
@@ -169,9 +183,7 @@ impl Loaded {
         add(path);
         let tls = WebConfigFile::read(path).ok().and_then(|file| file.tls_server_config);
         if let Some(tls) = tls.map(|tls| tls.at(path)) {
-            for file in [&tls.cert_file, &tls.key_file, &tls.client_ca_file].into_iter().flatten() {
-                add(file);
-            }
+            tls.files().for_each(add);
         }
         hash.digest128()
     }
@@ -211,68 +223,11 @@ fn read_capped(path: &Path) -> io::Result<Vec<u8>> {
 
 fn headers(configured: &BTreeMap<String, String>) -> Result<HeaderMap, WebConfigError> {
     let mut headers = HeaderMap::new();
-    for (name, value) in configured {
+    for (name, value) in configured.iter().filter(|(_, value)| !value.is_empty()) {
         let wrong = || WebConfigError::Header { name: name.clone() };
         let known = HEADERS.contains(&name.to_ascii_lowercase().as_str());
         let header = HeaderName::from_bytes(name.as_bytes()).ok().filter(|_| known).ok_or_else(wrong)?;
         headers.insert(header, HeaderValue::from_str(value).map_err(|_| wrong())?);
     }
     Ok(headers)
-}
-
-// === impl TlsServerConfig ===
-
-impl TlsServerConfig {
-    /// With paths that start at the web configuration `file`.
-    fn at(&self, file: &Path) -> Self {
-        let directory = file.parent().unwrap_or(Path::new(""));
-        let join = |path: &Option<PathBuf>| path.as_ref().map(|path| directory.join(path));
-        Self {
-            cert_file: join(&self.cert_file),
-            key_file: join(&self.key_file),
-            client_ca_file: join(&self.client_ca_file),
-            ..self.clone()
-        }
-    }
-
-    /// The configuration, and when its certificate expires.
-    fn build(&self) -> Result<(ServerConfig, Option<i64>), WebConfigError> {
-        let pair = read_pair(self.cert_file.as_deref(), self.key_file.as_deref())?;
-        let (cert, key) = pair.ok_or(WebConfigError::NoCertificate)?;
-        let builder = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(self.min_version.and_newer())
-            .map_err(TlsError::Config)?;
-        let builder = match self.client_verifier()? {
-            Some(verifier) => builder.with_client_cert_verifier(verifier),
-            None => builder.with_no_client_auth(),
-        };
-        let chain = cert.certificates()?;
-        let not_after = chain.first().and_then(|leaf| not_after(leaf));
-        let mut config =
-            builder.with_single_cert(chain, key.private_key()?).map_err(|source| cert.pair_error(source))?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok((config, not_after))
-    }
-
-    fn client_verifier(&self) -> Result<Option<Arc<dyn ClientCertVerifier>>, WebConfigError> {
-        let name = match (self.client_auth_type, &self.client_ca_file) {
-            (ClientAuthType::NoClientCert, None) => return Ok(None),
-            (ClientAuthType::NoClientCert, Some(_)) => return Err(WebConfigError::UnusedClientCa),
-            (ClientAuthType::VerifyClientCertIfGiven, _) => "VerifyClientCertIfGiven",
-            (ClientAuthType::RequireAndVerifyClientCert, _) => "RequireAndVerifyClientCert",
-        };
-        let ca = PemFile::read(self.client_ca_file.as_deref().ok_or(TlsError::NoClientCa(name))?)?;
-        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(ca.roots()?), provider());
-        if self.client_auth_type == ClientAuthType::VerifyClientCertIfGiven {
-            builder = builder.allow_unauthenticated();
-        }
-        let verifier =
-            builder.build().map_err(|source| TlsError::ClientCa { path: ca.path().to_owned(), source })?;
-        Ok(Some(verifier))
-    }
-}
-
-fn not_after(leaf: &[u8]) -> Option<i64> {
-    let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
-    Some(leaf.validity().not_after.timestamp())
 }

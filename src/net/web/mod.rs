@@ -8,6 +8,9 @@
 mod auth;
 mod config;
 mod metrics;
+mod rate;
+mod sans;
+mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,11 +23,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 pub use auth::AuthConsumed;
-pub use config::{ClientAuthType, HttpServerConfig, TlsServerConfig, WebConfigError, WebConfigFile};
+pub use config::{HttpServerConfig, WebConfigError, WebConfigFile};
 pub use metrics::WebMetrics;
+pub use rate::RateLimitConfig;
+pub use tls::{ClientAuthType, TlsServerConfig};
 
 use auth::Users;
 use config::Loaded;
+use rate::RateLimit;
 
 /// How often the files are looked at for changes.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);
@@ -46,6 +52,7 @@ pub(crate) struct Current {
     tls: Option<Arc<rustls::ServerConfig>>,
     passwords: Arc<auth::Passwords>,
     headers: HeaderMap,
+    rate_limit: Option<Arc<RateLimit>>,
 }
 
 // === impl WebGate ===
@@ -122,6 +129,13 @@ impl WebGate {
     /// What TLS a new connection has to speak; none for plain HTTP.
     pub(crate) fn tls(&self) -> Option<Arc<rustls::ServerConfig>> {
         self.current.load().tls.clone()
+    }
+
+    /// What a request is answered that comes too soon after others.
+    pub(crate) fn limit_rate(&self) -> Option<Response<bytes::Bytes>> {
+        let current = self.current.load();
+        let limited = current.rate_limit.as_ref().is_some_and(|limit| !limit.allows());
+        limited.then(rate::refuse)
     }
 
     /// Lets `request` pass or answers it. The credentials it showed are taken out of it.

@@ -153,6 +153,117 @@ async fn b17_mutual_tls_asks_for_a_certificate_of_the_right_authority() {
     assert!(get_tls(&trusting(files.path("ca.pem")), address).await.is_err());
 }
 
+/// A client that trusts the listener and shows the certificate `name`.
+fn showing(files: &Files, name: &str, (cert, key): (String, String)) -> crate::net::client::HttpClient {
+    let tls_config = TlsConfig {
+        ca_file: Some(files.path("ca.pem")),
+        cert_file: Some(files.write(&format!("{name}.pem"), &cert)),
+        key_file: Some(files.write(&format!("{name}.key"), &key)),
+        ..TlsConfig::default()
+    };
+    client(&HttpClientConfig { tls_config, ..HttpClientConfig::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn b17_of_clients_with_a_good_certificate_those_of_the_allowed_names_come_in() {
+    let authority = Authority::new();
+    let files = tls_files(&authority);
+    let clients = Authority::new();
+    files.write("clients.pem", &clients.pem());
+    files.write(
+        "web.yml",
+        "tls_server_config: {cert_file: cert.pem, key_file: key.pem,\n  \
+         client_auth_type: RequireAndVerifyClientCert, client_ca_file: clients.pem,\n  \
+         client_allowed_sans: [prometheus.example, '10.1.2.3', '2001:db8::1']}\n",
+    );
+    let address = serve(gate(&files));
+    for (name, allowed) in [
+        ("prometheus.example", true),
+        ("10.1.2.3", true),
+        ("2001:0db8:0::1", true),
+        ("10.1.2.4", false),
+        ("other.prometheus.example", false),
+    ] {
+        let answer = get_tls(&showing(&files, "client", clients.issue(name)), address).await;
+        assert_eq!(answer.is_ok_and(|(status, _)| status == 200), allowed, "{name}");
+    }
+    let stranger = showing(&files, "client", Authority::new().issue("prometheus.example"));
+    assert!(get_tls(&stranger, address).await.is_err(), "the right name, and nobody who signed it");
+    assert!(get_tls(&trusting(files.path("ca.pem")), address).await.is_err());
+}
+
+/// The version, suite and group that a listener by `options` agrees on with a client of everything.
+async fn agreed(options: &str) -> String {
+    let authority = Authority::new();
+    let files = tls_files(&authority);
+    files.write(
+        "web.yml",
+        &format!("tls_server_config: {{cert_file: cert.pem, key_file: key.pem, {options}}}\n"),
+    );
+    let address = serve(gate(&files));
+    let roots = crate::net::tls::PemFile::read(&files.path("ca.pem")).unwrap().roots().unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(crate::net::tls::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let name = rustls::pki_types::ServerName::try_from("localhost").unwrap();
+    let stream = tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+    let connection = stream.get_ref().1;
+    let (version, suite, group) = (
+        connection.protocol_version().unwrap(),
+        connection.negotiated_cipher_suite().unwrap().suite(),
+        connection.negotiated_key_exchange_group().unwrap().name(),
+    );
+    format!("{version:?} {suite:?} {group:?}")
+}
+
+#[tokio::test]
+async fn versions_suites_and_groups_are_those_of_the_file() {
+    let check = async |options: &str, want: &[&str]| {
+        let agreed = agreed(options).await;
+        assert!(want.iter().all(|want| agreed.contains(want)), "{options}: {agreed}");
+    };
+    check("", &["TLSv1_3"]).await;
+    check("max_version: TLS12", &["TLSv1_2"]).await;
+    let (chacha, aes) =
+        ("TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+    check(&format!("max_version: TLS12, cipher_suites: [{chacha}, {aes}]"), &[chacha]).await;
+    check(&format!("max_version: TLS12, cipher_suites: [{aes}, {chacha}]"), &[aes]).await;
+    let clients_order = "prefer_server_cipher_suites: false";
+    check(&format!("max_version: TLS12, cipher_suites: [{chacha}, {aes}], {clients_order}"), &[aes]).await;
+    // As in Go, the suites of 1.3 are not the file's to choose.
+    check(&format!("cipher_suites: [TLS_AES_128_GCM_SHA256, {aes}]"), &["TLSv1_3"]).await;
+    check("curve_preferences: [CurveP384]", &["secp384r1"]).await;
+    check("curve_preferences: [CurveP384, CurveP256]", &["secp256r1"]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_requests_than_the_rate_limit_are_refused_before_their_credentials_are_looked_at() {
+    let files = Files::new();
+    let hash = bcrypt::hash("right", 4).unwrap();
+    let users = format!("basic_auth_users: {{prometheus: '{hash}'}}\n");
+    files.write("web.yml", &format!("{users}rate_limit: {{interval: 1m, burst: 2}}\n"));
+    let gate = gate(&files);
+    let address = serve(Arc::clone(&gate));
+    let client = client(&basic("prometheus", "right"));
+    let ask = async || {
+        let request =
+            Request::get(format!("http://{address}/")).body(http_body_util::Full::default()).unwrap();
+        let answer = client.request(request, std::time::Duration::from_secs(9)).await.unwrap();
+        (answer.status().as_u16(), answer.headers().contains_key("retry-after"))
+    };
+    assert_eq!([ask().await, ask().await, ask().await], [(200, false), (200, false), (503, true)]);
+    tokio::time::sleep(std::time::Duration::from_secs(61)).await;
+    assert_eq!([ask().await, ask().await], [(200, false), (503, true)]);
+    files.write("web.yml", &format!("{users}rate_limit: {{interval: 0, burst: 2}}\n"));
+    gate.reload().await.unwrap();
+    for _ in 0..9 {
+        assert_eq!(ask().await, (200, false));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_name_of_the_peer_is_verified_unless_configured_otherwise() {
     let authority = Authority::new();
@@ -287,12 +398,14 @@ async fn without_a_file_the_listener_is_plain_and_open() {
 #[tokio::test]
 async fn configured_headers_are_on_every_answer() {
     let files = Files::new();
-    files.write("web.yml", "http_server_config: {headers: {X-Frame-Options: deny}}\n");
+    let headers = "headers: {X-Frame-Options: deny, X-XSS-Protection: ''}";
+    files.write("web.yml", &format!("http_server_config: {{http2: true, {headers}}}\n"));
     let address = serve(gate(&files));
     let request = Request::get(format!("http://{address}//")).body(http_body_util::Full::default()).unwrap();
     let timeout = std::time::Duration::from_secs(9);
     let answer = client(&HttpClientConfig::default()).request(request, timeout).await.unwrap();
     assert_eq!(answer.headers()["x-frame-options"], "deny");
+    assert!(!answer.headers().contains_key("x-xss-protection"), "a blank one is not set");
 }
 
 #[test]
@@ -311,7 +424,17 @@ fn b17_a_file_that_protects_less_than_it_seems_to_is_an_error() {
     check("basic_auth_users: {a: $2y$31$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa}\n", "cost");
     check("tls_server_config: {client_auth_type: RequireAndVerifyClientCert}\n", "cert_file and key_file");
     let tls = "tls_server_config: {cert_file: cert.pem, key_file: key.pem";
-    check(&format!("{tls}, client_auth_type: RequestClientCert}}\n"), "RequestClientCert");
+    check(&format!("{tls}, client_auth_type: RequestClientCert}}\n"), "use VerifyClientCertIfGiven");
+    check(&format!("{tls}, client_auth_type: RequireAnyClientCert}}\n"), "use RequireAndVerifyClientCert");
+    let sans = "client_allowed_sans: [prometheus]";
+    check(&format!("{tls}, {sans}}}\n"), "RequireAndVerifyClientCert");
+    let given = "client_auth_type: VerifyClientCertIfGiven, client_ca_file: cert.pem";
+    check(&format!("{tls}, {given}, {sans}}}\n"), "RequireAndVerifyClientCert");
+    check(&format!("{tls}, min_version: TLS13, max_version: TLS12}}\n"), "max_version");
+    let suite = "TLS_RSA_WITH_AES_128_CBC_SHA";
+    check(&format!("{tls}, cipher_suites: [{suite}]}}\n"), "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256");
+    check(&format!("{tls}, curve_preferences: [CurveP521]}}\n"), "X25519, CurveP256, CurveP384");
+    check("rate_limit: {interval: 1s}\n", "burst");
     check(&format!("{tls}, client_auth_type: RequireAndVerifyClientCert}}\n"), "client_ca_file");
     check(&format!("{tls}, client_ca_file: cert.pem}}\n"), "client_ca_file");
     check(&format!("{tls}, min_version: TLS10}}\n"), "TLS10");
