@@ -9,9 +9,9 @@ use crate::harness::remote_write::{HEADERS_V1, body_v1, series};
 use crate::harness::scratch::Scratch;
 use crate::harness::scripted::{Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
-use crate::harness::{eventually, http};
+use crate::harness::{PATIENCE, eventually, http};
 use bytes::Bytes;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use tokio::task::JoinSet;
@@ -63,6 +63,45 @@ async fn f6_a_downstream_that_is_silently_gone_is_a_504_and_comes_back() {
     assert!(matches!(push(&sidelong, one("level")).await.status, 502 | 504));
     network.rule("");
     recovers(&sidelong).await;
+}
+
+/// TCP alone can tell of a peer that fell silent where a request may take longer than a dead peer is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn f6_b10_a_peer_that_fell_silent_is_noticed_before_the_request_is_late_and_nothing_acknowledged_is_lost()
+ {
+    let nft = tool!(Nftables);
+    let scratch = Scratch::new();
+    let network = Network::new(&nft);
+    let near: Ipv4Addr = network.near().parse().unwrap();
+    let downstream = Scripted::start_on(near.into(), |_| Reply::status(204)).await;
+    let config = format!("downstream: {{url: '{}', timeout: 1h}}\n{RULES}", downstream.url("/api/v1/write"));
+    let sidelong = Sidelong::start_in(&scratch, &config, &network).await;
+    let mut acknowledged = Vec::new();
+    let mut push = |name: String| {
+        let body = one(&name);
+        let url = sidelong.url("/api/v1/write");
+        let sent = body.clone();
+        let pushed = network.on_far_side(|| async move {
+            tokio::time::timeout(PATIENCE, http::post(&url, HEADERS_V1, sent)).await
+        });
+        let status = pushed.expect("an answer, although the request is not late").unwrap().status;
+        if status == 204 {
+            acknowledged.push(body);
+        }
+        status
+    };
+    for n in 0..20 {
+        assert_eq!(push(format!("before_{n}")), 204);
+    }
+    network.rule(&format!("tcp sport {} drop", downstream.address.port()));
+    assert_eq!(push("meanwhile".to_owned()), 502, "the connection is given up, and the sender is told");
+    network.rule("");
+    for n in 0..20 {
+        assert_eq!(push(format!("after_{n}")), 204);
+    }
+    let received: HashSet<Bytes> = downstream.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!(acknowledged.len(), 40);
+    assert!(acknowledged.iter().all(|body| received.contains(body)), "what was acknowledged was received");
 }
 
 #[tokio::test]
