@@ -51,6 +51,32 @@ async fn a_listener_speaks_tls_and_only_to_who_trusts_it() {
     assert!(gate.metrics.expiry.get() > 1_700_000_000, "the expiry shows");
 }
 
+/// Nothing is waited for on the way: the clock stands still until the good client has its answer.
+#[tokio::test]
+async fn b9_a_stalled_handshake_holds_no_other_and_is_closed() {
+    let authority = Authority::new();
+    let files = tls_files(&authority);
+    let address = serve(gate(&files));
+    let mut stalled = Vec::new();
+    // Nothing at all, and the beginning of a record that does not go on.
+    for begun in [&b""[..], b"\x16\x03\x01\x02\x00\x01"] {
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(begun).await.unwrap();
+        stalled.push(stream);
+    }
+    assert_eq!(get_tls(&trusting(files.path("ca.pem")), address).await.unwrap().0, 200);
+    for stream in &stalled {
+        let open = stream.try_read(&mut [0]).unwrap_err();
+        assert_eq!(open.kind(), std::io::ErrorKind::WouldBlock, "the good client has not waited for its end");
+    }
+    tokio::time::pause(); // from now on the clock runs ahead to whatever is waited for
+    for mut stream in stalled {
+        let mut rest = Vec::new();
+        let closed = stream.read_to_end(&mut rest);
+        let _reset = tokio::time::timeout(A_WHILE, closed).await.expect("closed in time");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn f36_a_rotated_certificate_is_taken_over_and_no_connection_is_dropped() {
     let (old, new) = (Authority::new(), Authority::new());

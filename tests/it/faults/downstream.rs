@@ -1,13 +1,16 @@
 //! F-1 to F-5: a downstream that refuses, fails, or does not answer in good manner.
 
 use super::{gateway, is_samples, is_scores, now, one, push};
+use crate::harness::PATIENCE;
 use crate::harness::remote_write::{body_v1, named, series};
 use crate::harness::scratch::Scratch;
 use crate::harness::scripted::{Gate, Recorded, Reply, Scripted};
 use crate::harness::sidelong::Sidelong;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tokio::net::TcpStream;
 
 fn holds(request: &Recorded, name: &str) -> bool {
     !named(&request.points(), name).is_empty()
@@ -22,6 +25,40 @@ async fn f1_a_429_is_handed_to_the_sender_as_it_came() {
     let answer = push(&sidelong, one("level")).await;
     assert_eq!((answer.status, answer.header("retry-after"), &*answer.text()), (429, "7", "slow down"));
     assert_eq!(downstream.requests().len(), 1, "it is the sender's to try again");
+}
+
+/// A listener whose queue is full, and from which nobody takes: no further connection is answered.
+struct Deaf {
+    listener: socket2::Socket,
+    _in_the_queue: TcpStream,
+}
+
+// === impl Deaf ===
+
+impl Deaf {
+    async fn new() -> Self {
+        let listener = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap(); // the queue holds one
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        Self { listener, _in_the_queue: TcpStream::connect(address).await.unwrap() }
+    }
+
+    fn port(&self) -> u16 {
+        self.listener.local_addr().unwrap().as_socket().unwrap().port()
+    }
+}
+
+#[tokio::test]
+async fn b9_a_connect_that_is_never_answered_is_a_502_long_before_the_request_is_late() {
+    let scratch = Scratch::new();
+    let deaf = Deaf::new().await;
+    let url = format!("http://127.0.0.1:{}/write", deaf.port());
+    let config = format!("downstream: {{url: '{url}', timeout: 1h, connect_timeout: 1s}}\n");
+    let sidelong = Sidelong::start(&scratch, &config).await;
+    let answer = tokio::time::timeout(PATIENCE, push(&sidelong, one("level"))).await.unwrap();
+    assert_eq!(answer.status, 502, "{}", answer.text());
+    assert!(answer.text().contains("cannot reach"), "{}", answer.text());
 }
 
 #[tokio::test]
