@@ -124,6 +124,7 @@ impl Shared {
         self.check_length(&body)?;
         // Behind the body: whoever sends slowly takes no seat while it does.
         let _seat = self.seats.try_acquire().map_err(|_| Refusal::Busy)?;
+        let _seated = self.parts.metrics.seated();
         let mut accepted = self.accepted(version, &head.headers, &body);
         let (answer, written) = match &self.parts.downstream {
             Some(downstream) => {

@@ -18,6 +18,7 @@ pub struct PushMetrics {
     refused: [Counter; Refused::ALL.len()],
     refused_family: Family<Why, Counter>,
     pub(super) body_bytes: Gauge,
+    in_flight: Gauge,
     pub(super) received_bytes: Counter,
     pub(super) forwarded_bytes: Counter,
     pub(super) samples: Counter,
@@ -37,6 +38,10 @@ pub struct PushMetrics {
     pub(super) altered: Counter,
     pub(super) turn: AtomicU64,
 }
+
+/// A request that is worked on.
+#[derive(Debug)]
+pub(super) struct Seated<'a>(&'a Gauge);
 
 /// Seconds of a week.
 const WEEK_S: f64 = 604_800.0;
@@ -86,6 +91,14 @@ label_values! {
     }
 }
 
+// === impl Seated ===
+
+impl Drop for Seated<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 // === impl PushMetrics ===
 
 impl Default for PushMetrics {
@@ -103,6 +116,7 @@ impl Default for PushMetrics {
             refused,
             refused_family,
             body_bytes: Gauge::default(),
+            in_flight: Gauge::default(),
             received_bytes: Counter::default(),
             forwarded_bytes: Counter::default(),
             samples: Counter::default(),
@@ -125,6 +139,12 @@ impl Default for PushMetrics {
 }
 
 impl PushMetrics {
+    /// Counts a request as worked on until what is given is dropped.
+    pub(super) fn seated(&self) -> Seated<'_> {
+        self.in_flight.inc();
+        Seated(&self.in_flight)
+    }
+
     /// Adds what came of one batch.
     pub fn add(&self, tally: &Tally) {
         self.scored.inc_by(tally.scored);
@@ -188,6 +208,11 @@ impl PushMetrics {
             "sidelong_body_bytes_in_flight",
             "Bytes of write requests held; bounded by limits.max_body_bytes_in_flight",
             self.body_bytes.clone(),
+        );
+        registry.register(
+            "sidelong_requests_in_flight",
+            "Write requests that are worked on; bounded by limits.max_requests_in_flight",
+            self.in_flight.clone(),
         );
         registry.register(
             "sidelong_write_received_bytes",

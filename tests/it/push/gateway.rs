@@ -1,9 +1,10 @@
 //! What a gateway hands back: the downstream's word, all of it, and nothing of its own.
 
 use super::*;
+use crate::harness::eventually;
 use crate::harness::remote_write::named;
 use crate::harness::scratch::Scratch;
-use crate::harness::scripted::Reply;
+use crate::harness::scripted::{Gate, Reply};
 
 const STATUSES: [u16; 19] =
     [200, 202, 204, 301, 400, 401, 404, 408, 409, 413, 415, 429, 499, 500, 501, 502, 503, 504, 529];
@@ -113,6 +114,39 @@ async fn r9_a_refusal_of_our_own_says_that_nothing_of_a_2_0_request_is_written()
     downstream.set(|_| Reply::Cut);
     let answer = push(&sidelong, Version::V2, body_v2(vec![one("level")])).await;
     assert_eq!((answer.status, answer.header(WRITTEN[0])), (502, "0"));
+}
+
+#[tokio::test]
+async fn requests_that_are_worked_on_are_counted_until_they_are_answered() {
+    let scratch = Scratch::new();
+    let held = Gate::closed();
+    let reply = Reply::status(204).behind(&held);
+    let downstream = Scripted::start(move |request| match is_samples(request) {
+        true => reply.clone(),
+        false => Reply::status(204),
+    })
+    .await;
+    let sidelong = Sidelong::start(&scratch, &gateway(&downstream, "")).await;
+    let in_flight = async |wanted: f64| {
+        eventually(&format!("{wanted} in flight"), async || {
+            (sidelong.metric("sidelong_requests_in_flight", "").await == wanted).then_some(())
+        })
+        .await;
+    };
+    in_flight(0.0).await;
+    let pushes = async {
+        tokio::join!(
+            push(&sidelong, Version::V1, body_v1(vec![one("a")])),
+            push(&sidelong, Version::V1, body_v1(vec![one("b")]))
+        )
+    };
+    let watching = async {
+        in_flight(2.0).await;
+        held.open();
+    };
+    let ((a, b), ()) = tokio::join!(pushes, watching);
+    assert_eq!((a.status, b.status), (204, 204));
+    in_flight(0.0).await;
 }
 
 /// A 2.0 receiver may keep some of a request that it refuses (R12): what it kept has a score.
