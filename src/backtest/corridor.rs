@@ -40,7 +40,7 @@ pub struct Corridor {
 pub struct Said {
     /// The value that was judged: the sample's, or of a counter its rate per second.
     pub judged: f64,
-    /// At least 0; above 1 is an anomaly.
+    /// At least 0; 1 and above is an anomaly.
     pub score: f64,
     /// The forecast for this sample, made before it was seen.
     pub expected: f64,

@@ -54,7 +54,7 @@ pub struct State(Option<Box<hybrid::State>>);
 /// What a detector says of one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Judgement {
-    /// At least 0; above 1 is an anomaly; 0 while the series warms up.
+    /// At least 0; 1 and above is an anomaly. While the series warms up it is 0, or [`OUTSIDE_DATA_RANGE`].
     pub score: f64,
     /// The forecast for this sample, made before it was seen.
     pub expected: f64,

@@ -5,7 +5,7 @@ use crate::series::labels::{Interner, METRIC_NAME, Pair};
 /// A series that Sidelong makes of what it scored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Injected {
-    /// The score: above 1 is an anomaly.
+    /// The score: 1 and above is an anomaly.
     AnomalyScore,
     /// The expected value.
     Yhat,
@@ -17,7 +17,7 @@ pub enum Injected {
     AnomalyConfidence,
     /// What share of it is due to what.
     AnomalyPart,
-    /// Series of a workload whose last score was above 1.
+    /// Series of a workload whose last score was 1 or above.
     AnomalousSeries,
     /// Series of a workload that are scored.
     ScoredSeries,
@@ -73,7 +73,7 @@ impl Injected {
     pub fn help(self) -> &'static str {
         match self {
             Self::AnomalyScore => {
-                "Anomaly score of the series named in the label for; above 1 is an anomaly."
+                "Anomaly score of the series named in the label for; 1 and above is an anomaly."
             }
             Self::Yhat => "Expected value of the series named in the label for.",
             Self::YhatLower => "Lower edge of the expected band of the series named in the label for.",
@@ -84,7 +84,7 @@ impl Injected {
             Self::AnomalyPart => {
                 "Share of the anomaly score of the series named in the label for that is due to the part."
             }
-            Self::AnomalousSeries => "Series of the workload whose last score was above 1.",
+            Self::AnomalousSeries => "Series of the workload whose last score was 1 or above.",
             Self::ScoredSeries => "Series of the workload that are scored.",
         }
     }

@@ -22,7 +22,7 @@ pub struct Rule {
     pub data_range: Option<Bounds>,
     /// Which side of the expected value counts.
     pub detection_direction: Direction,
-    /// Deviations of at most this much never score above 1, in the unit of the judged value.
+    /// Deviations of at most this much never score 1 or above, in the unit of the judged value.
     pub min_dev_from_expected: Sides,
     /// The same as a fraction of the expected value: 0.1 is 10 %.
     pub min_rel_dev_from_expected: Sides,
@@ -104,7 +104,7 @@ pub enum Emit {
 /// A series that Sidelong makes of a scored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// The score: above 1 is an anomaly.
+    /// The score: 1 and above is an anomaly.
     AnomalyScore,
     /// The expected value.
     Yhat,

@@ -58,7 +58,7 @@ pub enum Standing {
     Out,
     /// Counted as scored.
     Ordinary,
-    /// Counted as scored and as anomalous: the newest sample was scored above 1.
+    /// Counted as scored and as anomalous: the newest sample was scored 1 or above.
     Anomalous,
 }
 

@@ -324,6 +324,38 @@ fn the_goals_that_make_bench_judges_by_are_those_that_are_written_down() {
     assert!(sidelong::detect::State::BYTES as f64 <= state.1, "{}", sidelong::detect::State::BYTES);
 }
 
+/// The page of invariants names their tests: words in snake case that are the name of no option and no lint.
+#[test]
+fn every_test_that_the_map_names_exists() {
+    let page = std::fs::read_to_string("ARCHITECTURE.md").unwrap();
+    let (_, invariants) = page.split_once("## Architecture invariants").unwrap();
+    let is_test = |name: &&str| {
+        let snake = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        snake && name.matches('_').count() >= 4
+    };
+    let named: Vec<_> = invariants.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() > 80, "{}", named.len());
+    let sources: String = ["src", "tests", "xtask", "benches"]
+        .into_iter()
+        .flat_map(|folder| files(Path::new(folder)))
+        .filter(|file| file.extension().is_some_and(|extension| extension == "rs"))
+        .map(|file| std::fs::read_to_string(file).unwrap())
+        .collect();
+    let missing: Vec<_> = named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// Loop-back sends nothing of ours back, whatever it is called.
+#[test]
+fn the_loop_back_example_drops_all_that_sidelong_makes() {
+    let example = std::fs::read_to_string("examples/prometheus-loop-back.yml").unwrap();
+    let (_, dropped) = example.split_once("regex: ").unwrap();
+    let dropped: Vec<_> = dropped.lines().next().unwrap().split('|').collect();
+    for output in sidelong::inject::Output::ALL {
+        assert!(dropped.contains(&output.variable()), "{output:?}");
+    }
+}
+
 /// A clone is whole: no path of one machine.
 #[test]
 fn nothing_refers_outside_the_clone() {

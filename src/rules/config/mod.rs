@@ -67,8 +67,8 @@ pub struct RawRule {
     /// Clips the expected value and its band to `data_range`, which must then be set.
     #[serde(skip_serializing_if = "is_default")]
     pub clip_predictions: bool,
-    /// How many samples of a series are seen before it is scored. Until then its score is 0.
-    /// Default: 16.
+    /// How many samples of a series are seen before it is scored. Until then its score is 0, but 1.01 outside
+    /// a `data_range` that is set. Default: 16.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_n_samples_seen: Option<u32>,
     /// How many standard deviations from the expected value score 1. Default: for `hybrid` what it has

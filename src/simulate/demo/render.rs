@@ -138,7 +138,7 @@ mod tests {
             value: Some(7_654_321.0),
             expected,
             is_rate,
-            is_struck: score > 1.0,
+            is_struck: score >= 1.0,
         }
     }
 

@@ -224,7 +224,7 @@ fn is_legacy(name: &str, metric: bool) -> bool {
 fn help(name: &str) -> &'static str {
     match name {
         _ if name.ends_with("anomaly_score") => {
-            "Anomaly score of the series named by the other labels; above 1 is an anomaly."
+            "Anomaly score of the series named by the other labels; 1 and above is an anomaly."
         }
         _ if name.ends_with("yhat_lower") => "Lower end of the band in which the value was expected.",
         _ if name.ends_with("yhat_upper") => "Upper end of the band in which the value was expected.",

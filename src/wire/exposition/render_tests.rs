@@ -56,7 +56,7 @@ fn p30_scores_are_a_gauge_family_of_their_own() {
     ];
     let families = ScoreFamilies::render(&scores, &page(Syntax::Text, false, b""), Room::ENDLESS);
     insta::assert_snapshot!(text_of(&families), @r##"
-    # HELP anomaly_score Anomaly score of the series named by the other labels; above 1 is an anomaly.
+    # HELP anomaly_score Anomaly score of the series named by the other labels; 1 and above is an anomaly.
     # TYPE anomaly_score gauge
     anomaly_score{for="up",p="a\"\\\n"} 0.25
     anomaly_score{for="m"} 1.5

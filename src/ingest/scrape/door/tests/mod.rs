@@ -24,7 +24,7 @@ use crate::series::labels::{Interner, SeriesLabels};
 use crate::wire::compression::{Buffer, Cap, compress_gzip, decompress_gzip};
 
 const PAGE: &str = "# TYPE up gauge\nup 1\nm{a=\"b\"} 2\n";
-const SCORED: &str = "# HELP anomaly_score Anomaly score of the series named by the other labels; above 1 is an anomaly.\n\
+const SCORED: &str = "# HELP anomaly_score Anomaly score of the series named by the other labels; 1 and above is an anomaly.\n\
                       # TYPE anomaly_score gauge\nanomaly_score{for=\"up\"} 0.5\nanomaly_score{a=\"b\",for=\"m\"} 0.5\n";
 
 /// The status of an answer that never came.
