@@ -351,7 +351,7 @@ fn the_loop_back_example_drops_all_that_sidelong_makes() {
     let example = std::fs::read_to_string("examples/prometheus-loop-back.yml").unwrap();
     let (_, dropped) = example.split_once("regex: ").unwrap();
     let dropped: Vec<_> = dropped.lines().next().unwrap().split('|').collect();
-    for output in sidelong::inject::Output::ALL {
+    for output in sidelong::inject::Injected::ALL {
         assert!(dropped.contains(&output.variable()), "{output:?}");
     }
 }
