@@ -61,7 +61,7 @@ tools:
 
 .PHONY: demo
 demo:
-	cargo build --release --no-default-features --quiet
+	cargo build --release --no-default-features
 	@$(TARGET)/release/sidelong demo $(DEMO)
 
 .PHONY: test

@@ -37,7 +37,9 @@ const MOST_HIGHEST: usize = 100;
 /// where others wait.
 pub(super) async fn answer(State(admin): State<Arc<Admin>>, Query(asked): Query<Asked>) -> Response {
     let Some(series) = asked.series else {
-        return bad_data("series is missing; ask for example ?series=node_load1{instance=\"a:9100\"}");
+        return bad_data(
+            "series is missing; ask for example: curl -G ADDRESS/api/v1/explain --data-urlencode 'series=node_load1{instance=\"a:9100\"}'",
+        );
     };
     let limit = asked.limit.unwrap_or(FEW).min(MOST);
     let explain = Arc::clone(&admin.status.explain);

@@ -136,6 +136,12 @@ impl Next {
     /// Reads the file, and only if all of it is right puts it in force.
     fn apply(&self) -> Result<(), ReloadFailure> {
         let config = Config::load(&self.file)?;
+        let before = self.current.get();
+        if (&before.server, &before.state) != (&config.server, &config.state) {
+            tracing::warn!(
+                "the sections server and state are read at the start: what changed in them waits for the next one"
+            );
+        }
         let prepared = self.house.prepare(&config)?;
         self.door.replace(self.house.put_in_force(&config, prepared));
         self.current.replace(config);

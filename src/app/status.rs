@@ -39,7 +39,7 @@ impl Current {
         *self.config.write() = Arc::new(config);
     }
 
-    fn get(&self) -> Arc<Config> {
+    pub(super) fn get(&self) -> Arc<Config> {
         Arc::clone(&self.config.read())
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 
+use super::source::is_broken_pipe;
 use crate::pipeline::Memory;
 use crate::rules::Selector;
 use crate::series::ScopeName;
@@ -94,7 +96,11 @@ type Identity = (bool, Box<str>, Vec<(String, String)>);
 /// A snapshot that cannot be read or written.
 pub fn run(args: &StateArgs) -> anyhow::Result<()> {
     match &args.command {
-        Command::Show(show) => show.run(),
+        Command::Show(show) => match show.run(&mut io::stdout().lock()) {
+            // Whoever reads the output may have had enough, as `head` has.
+            Err(error) if is_broken_pipe(&error) => Ok(()),
+            shown => shown,
+        },
         Command::Export(export) => export.run(),
         Command::Import(import) => import.run(),
     }
@@ -103,7 +109,7 @@ pub fn run(args: &StateArgs) -> anyhow::Result<()> {
 // === impl Show ===
 
 impl Show {
-    fn run(&self) -> anyhow::Result<()> {
+    fn run(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let path = snapshot(&self.from);
         let reader = open(&path)?;
         let written = reader.written_ms;
@@ -114,14 +120,16 @@ impl Show {
             newest = newest.max(memory.seen_ms());
             *scopes.entry(scope_name(&memory.scope)).or_default() += 1;
             if self.series {
-                println!("{} samples\t{}", memory.state.samples_seen(), spelled(&memory));
+                writeln!(out, "{} samples\t{}", memory.state.samples_seen(), spelled(&memory))?;
             }
         }
-        println!("{}: {count} series, written {}", path.display(), time(written));
+        writeln!(out, "{}: {count} series, written {}", path.display(), time(written))?;
         if let Some(newest) = newest {
-            println!("newest sample {}", time(newest));
+            writeln!(out, "newest sample {}", time(newest))?;
         }
-        scopes.iter().for_each(|(scope, count)| println!("  {scope}: {count} series"));
+        for (scope, count) in scopes {
+            writeln!(out, "  {scope}: {count} series")?;
+        }
         Ok(())
     }
 }

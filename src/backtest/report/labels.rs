@@ -38,7 +38,7 @@ pub enum LabelsError {
     #[error("cannot read the labels")]
     Read(#[source] io::Error),
     /// A line that is no window.
-    #[error("line {line} of the labels is not start,end or start,end,kind: {text:?}")]
+    #[error("line {line} of the labels is not start,end or start,end,kind in Unix seconds: {text:?}")]
     Line {
         /// Its number, from 1.
         line: usize,
@@ -191,7 +191,7 @@ mod tests {
         let windows = Labels::parse(labels).unwrap().windows("", "").unwrap();
         assert_eq!(windows[1].kind, "level shift, at night");
         let error = Labels::parse("1,2\n3,x\n").unwrap_err().to_string();
-        assert_eq!(error, "line 2 of the labels is not start,end or start,end,kind: \"3,x\"");
+        assert_eq!(error, "line 2 of the labels is not start,end or start,end,kind in Unix seconds: \"3,x\"");
         assert!(Labels::parse("1,2\n3,2\n").is_err(), "an end before its start");
     }
 

@@ -40,7 +40,7 @@ pub struct BacktestArgs {
     format: Option<Format>,
     #[command(flatten)]
     output: OutputArgs,
-    /// Windows in which something was wrong, to be shaded on the page: CSV of start,end or start,end,kind; JSON
+    /// Windows in which something was wrong, to be shaded on the page: CSV of start,end or start,end,kind in Unix seconds; JSON
     /// of windows by file name; or the labels of sidelong synth write, by the name of the series.
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,

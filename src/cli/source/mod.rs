@@ -161,6 +161,7 @@ impl SourceArgs {
             progress.set_position(moments - query.left());
         }
         progress.finish_and_clear();
+        ensure!(!is_first, "the query has no sample from {} to {}", self.from, self.to);
         Ok(())
     }
 }
