@@ -149,7 +149,7 @@ async fn what_a_prometheus_refuses_is_told_with_the_way_out() {
     assert!(error.contains("give it one with --series"), "{error}");
 }
 
-/// Credentials and headers are shown to the server that they are for.
+/// Credentials and headers are shown to the server that they are for, and an answer without a sample is told.
 #[tokio::test]
 async fn a_query_shows_its_credentials_and_headers() {
     let scratch = Scratch::new();
@@ -170,8 +170,8 @@ async fn a_query_shows_its_credentials_and_headers() {
         "--header",
         "X-More: b",
     ];
-    let rows = sidelong(&args).await;
-    assert_eq!(rows.lines().count(), 1, "a header and no row: {rows}");
+    let error = refusal(&args).await;
+    assert!(error.contains("the query has no sample from -7d to now"), "{error}");
     let asked = server.requests();
     assert_eq!(asked.len(), 1);
     assert_eq!(asked[0].target, "/prometheus/api/v1/query_range");
