@@ -4,7 +4,7 @@
 //! its sources and its figures; here is where its parts are:
 //!
 //! - [`clock`]: the step of the series, gaps, memories in time.
-//! - [`autoregression`], [`season`], [`distance`]: what is expected in the short term, by the time of the
+//! - [`autoregression`], [`season`] with its [`profile`], [`distance`]: what is expected in the short term, by the time of the
 //!   day and the week, and in the long term. Each gives an error in its own standard deviations.
 //! - [`energy`]: the state. Errors of late, over three horizons: holds while an event lasts.
 //! - [`calibration`]: from an error to how rare it is in this series' own past.
@@ -28,6 +28,7 @@ pub(super) mod math;
 mod method;
 mod onset;
 mod parts;
+mod profile;
 mod season;
 mod state;
 

@@ -163,18 +163,9 @@ async fn b17_mutual_tls_asks_for_a_certificate_of_the_right_authority() {
          client_auth_type: RequireAndVerifyClientCert, client_ca_file: clients.pem}\n",
     );
     let address = serve(gate(&files));
-    let with = |name: &str, (cert, key): (String, String)| {
-        let tls_config = TlsConfig {
-            ca_file: Some(files.path("ca.pem")),
-            cert_file: Some(files.write(&format!("{name}.pem"), &cert)),
-            key_file: Some(files.write(&format!("{name}.key"), &key)),
-            ..TlsConfig::default()
-        };
-        client(&HttpClientConfig { tls_config, ..HttpClientConfig::default() })
-    };
-    let known = with("known", clients.issue("prometheus"));
+    let known = showing(&files, "known", clients.issue("prometheus"));
     assert_eq!(get_tls(&known, address).await.unwrap().0, 200);
-    let stranger = with("stranger", Authority::new().issue("prometheus"));
+    let stranger = showing(&files, "stranger", Authority::new().issue("prometheus"));
     assert!(get_tls(&stranger, address).await.is_err());
     assert!(get_tls(&trusting(files.path("ca.pem")), address).await.is_err());
 }
