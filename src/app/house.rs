@@ -258,6 +258,7 @@ fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateEr
         max_future_ms: i64::try_from(config.limits.max_future.as_millis()).unwrap_or(i64::MAX),
     };
     let settings = Settings::new((*config.rules).clone(), names, limits);
+    let settings = settings.with_signals(config.signals.specs(), config.scores.emit.into());
     Ok(settings.with_ha_labels(config.scores.ha_labels.clone()))
 }
 

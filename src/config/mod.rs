@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::raw::RawConfig;
-use self::sections::{Downstream, Limits, Scores, Scrape, Server, State, Tenants};
+use self::sections::{Downstream, Limits, Scores, Scrape, Server, Signals, State, Tenants};
 use self::yaml::{Environment, Problem};
 use crate::rules::RuleSet;
 
@@ -43,6 +43,8 @@ pub struct Config {
     pub scores: Scores,
     /// What the pull door fetches.
     pub scrape: Scrape,
+    /// What is made of several series.
+    pub signals: Signals,
     /// What is kept beyond a restart.
     pub state: State,
     /// Which series are scored, presets included.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::sections::{Downstream, Findings, Limits, Scores, Scrape, Server, State, Tenants};
+use super::sections::{Downstream, Findings, Limits, Scores, Scrape, Server, Signals, State, Tenants};
 use super::yaml::{Document, Environment, Problem};
 use super::{Config, Problems};
 use crate::rules::preset::Preset;
@@ -29,6 +29,8 @@ pub struct RawConfig {
     pub scores: Scores,
     /// What the pull door fetches.
     pub scrape: Scrape,
+    /// What is made of several series, and scored like any other.
+    pub signals: Signals,
     /// What series have learned, kept beyond a restart.
     pub state: State,
     /// Built-in rules that stand behind those of `rules`: `node_exporter`, `kubernetes`,
@@ -40,8 +42,8 @@ pub struct RawConfig {
 }
 
 /// The top-level keys.
-const SECTIONS: [&str; 9] =
-    ["server", "limits", "downstream", "tenants", "scores", "scrape", "state", "presets", "rules"];
+const SECTIONS: [&str; 10] =
+    ["server", "limits", "downstream", "tenants", "scores", "scrape", "signals", "state", "presets", "rules"];
 
 /// The options that name files and folders.
 const FILE_OPTIONS: [&str; 7] =
@@ -66,6 +68,7 @@ pub(super) fn read(
         tenants: document.section("tenants", &mut problems),
         scores: document.section("scores", &mut problems),
         scrape: document.section("scrape", &mut problems),
+        signals: document.section("signals", &mut problems),
         state: document.section("state", &mut problems),
         presets: document.list("presets", &mut problems),
         rules: document.list("rules", &mut problems),
@@ -84,6 +87,7 @@ impl RawConfig {
         self.limits.check(&mut findings);
         self.scores.check(&mut findings);
         self.scrape.check(&mut findings);
+        self.signals.check(&mut findings);
         self.state.check(&mut findings);
         if let Some(downstream) = &self.downstream {
             downstream.check(&mut findings);
@@ -107,6 +111,7 @@ impl RawConfig {
             tenants: raw.tenants.clone(),
             scores: raw.scores.clone(),
             scrape: raw.scrape.clone(),
+            signals: raw.signals.clone(),
             state: raw.state.clone(),
             rules: Arc::new(rules),
             raw,

@@ -35,7 +35,7 @@ fn b3_the_defaults_are_those_of_the_plan() {
 }
 
 /// Options whose default is 0 or nothing, and why that bounds enough.
-const MAY_BE_ZERO: [(&str, &str); 14] = [
+const MAY_BE_ZERO: [(&str, &str); 16] = [
     ("scrape.targets[].sample_limit", OF_THE_JOB),
     ("scrape.targets[].label_limit", OF_THE_JOB),
     ("scrape.targets[].label_name_length_limit", OF_THE_JOB),
@@ -50,9 +50,12 @@ const MAY_BE_ZERO: [(&str, &str); 14] = [
     ("rules[].scale", OF_THE_DETECTOR),
     ("rules[].min_n_samples_seen", OF_THE_DETECTOR),
     ("rules[].z_threshold", OF_THE_DETECTOR),
+    ("signals.ratios[].step", OF_EQUAL_TIMES),
+    ("signals.sums[].step", OF_EQUAL_TIMES),
 ];
 const OF_THE_JOB: &str =
     "mirrors the scrape job; limits.max_series, page_sample_limit and body_size_limit bound it";
+const OF_EQUAL_TIMES: &str = "without it, samples of equal timestamps belong together";
 const OF_THE_DETECTOR: &str =
     "what is an anomaly, not how much there is; the detector has a default of its own";
 

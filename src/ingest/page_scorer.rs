@@ -58,7 +58,7 @@ impl PipelineScorer {
 
 impl PipelineScorer {
     async fn scores(self, page: ScrapedPage) -> Vec<ScoreSample> {
-        if self.pipeline.settings().rules.is_empty() {
+        if self.pipeline.settings().select_nothing() {
             return Vec::new(); // nothing can be selected
         }
         match self.submit(page).await {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::leave::Farewell;
+use super::leave::{Farewell, end_of};
 use super::observe::{Observer, seconds};
 use super::settings::Settings;
 use super::tally::Reason;
@@ -13,6 +13,7 @@ use crate::batch::SeriesSpan;
 use crate::inject::{Emit, Replica};
 use crate::rules::Outputs;
 use crate::series::{Cursor, Found, Newcomer, Refused, Scope, Series, SlotId, Walk};
+use crate::signals::Departure;
 
 /// At most this share of the table is evicted at once, so that a sweep is paid for by many newcomers.
 const SHED_SHARE: usize = 64;
@@ -21,14 +22,15 @@ const SWEEP_PAUSE_S: u32 = 10;
 
 /// Finds the series of one batch in the table.
 pub(super) struct Admission<'a> {
-    pipeline: &'a Pipeline,
-    settings: &'a Settings,
-    visit: &'a Visit<'a>,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) settings: &'a Settings,
+    pub(super) visit: &'a Visit<'a>,
     replica: &'a Replica,
-    walk: Walk<'a>,
+    pub(super) walk: Walk<'a>,
     now_s: u32,
     labels: LabelBuffer,
-    at: Option<SlotId>,
+    /// The series in hand.
+    pub(super) at: Option<SlotId>,
 }
 
 /// When the table may be swept again.
@@ -93,8 +95,9 @@ impl<'a> Admission<'a> {
         };
         self.at = Some(id);
         if self.walk.series(id).is_some_and(|series| series.generation != generation)
-            && !self.select_anew(id, span, observer)
+            && !self.select_anew(id, observer)
         {
+            self.remember_unselected(span);
             return Ok(None);
         }
         Ok(self.walk.series(id))
@@ -127,6 +130,7 @@ impl<'a> Admission<'a> {
             Newcomer { scope: self.visit.scope, key: span.key, sorted: &sorted, now_s: self.now_s };
         let table = &self.pipeline.series;
         if let Some(known) = table.recognise(&newcomer)? {
+            self.take_over(known);
             return Ok(Some(known));
         }
         let Some(rule) = self.settings.select(&sorted) else {
@@ -147,27 +151,30 @@ impl<'a> Admission<'a> {
         self.pipeline.bid_farewells(self.visit.scope, self.replica, observer);
         let id = table.insert(&newcomer, rule, self.settings.generation).ok_or(Reason::SeriesLimit)?;
         self.walk.continue_behind(id);
-        self.enrol(id);
+        if let Some(series) = self.walk.series(id) {
+            self.pipeline.enrol(self.settings, series, &sorted, observer);
+        }
         Ok(Some(id))
     }
 
-    /// Counts a newcomer in under its rule.
-    fn enrol(&mut self, id: SlotId) {
-        let settings = self.settings;
-        let Some(series) = self.walk.series(id) else { return };
-        let plan = settings.plan(series.rule);
-        plan.series.fetch_add(1, Ordering::Relaxed);
-        series.signal = plan.signal(series.labels.metric_name());
+    /// A sender has a series of the labels of one that is made of others: it is the sender's from now on.
+    fn take_over(&mut self, id: SlotId) {
+        if let Some(series) = self.walk.series(id).filter(|series| series.made) {
+            (series.made, series.state, series.score) = (false, Default::default(), None);
+            (series.taught, series.newest) = (None, None);
+            series.generation = series.generation.wrapping_sub(1); // it is to be selected anew
+        }
     }
 
     /// The rules have changed since the series was selected: asks them again. `false` if none selects it.
     #[cold]
-    fn select_anew(&mut self, id: SlotId, span: &SeriesSpan, observer: &mut Observer<'_, impl Emit>) -> bool {
+    pub(super) fn select_anew(&mut self, id: SlotId, observer: &mut Observer<'_, impl Emit>) -> bool {
         let settings = self.settings;
         let Some(series) = self.walk.series(id) else { return false };
         self.pipeline.move_to_its_replica(settings, series);
         let labels: Vec<_> = series.labels.scored().collect();
-        if let Some(rule) = settings.select(&labels) {
+        let rule = if series.made { settings.select_made(&labels) } else { settings.select(&labels) };
+        if let Some(rule) = rule {
             let plan = settings.plan(rule);
             if let Some(farewell) = self.pipeline.rename(settings, series, plan.outputs) {
                 observer.bid(&farewell);
@@ -175,6 +182,12 @@ impl<'a> Admission<'a> {
             series.rule = rule;
             series.generation = settings.generation;
             plan.series.fetch_add(1, Ordering::Relaxed);
+            if series.memberships.are_outdated(&settings.signals) {
+                let labels = Arc::clone(&series.labels);
+                let mut sorted: Vec<_> = labels.scored().collect();
+                sorted.sort_unstable();
+                self.pipeline.join_groups(settings, series, &sorted, observer);
+            }
             let signal = plan.signal(series.labels.metric_name());
             if signal != series.signal {
                 // What was learned of the value says nothing of the rate.
@@ -186,7 +199,6 @@ impl<'a> Admission<'a> {
         if let Some((_, farewell)) = self.pipeline.evict(settings, id) {
             observer.bid(&farewell);
         }
-        self.remember_unselected(span);
         false
     }
 
@@ -200,7 +212,12 @@ impl<'a> Admission<'a> {
 
 impl Pipeline {
     /// Makes sure that one more series may be inserted, evicting idle or less important ones.
-    fn make_room(&self, settings: &Settings, newcomer: &Newcomer<'_>, rule: u16) -> Result<(), Refused> {
+    pub(super) fn make_room(
+        &self,
+        settings: &Settings,
+        newcomer: &Newcomer<'_>,
+        rule: u16,
+    ) -> Result<(), Refused> {
         let limits = &settings.limits;
         if newcomer.scope.series() >= limits.max_series_per_scope {
             return Err(Refused::ScopeFull);
@@ -256,9 +273,14 @@ impl Pipeline {
     }
 
     /// Takes a series out of the table and out of every count. What it owes is to be sent.
-    fn evict(&self, settings: &Settings, id: SlotId) -> Option<(Arc<Scope>, Farewell)> {
+    pub(super) fn evict(&self, settings: &Settings, id: SlotId) -> Option<(Arc<Scope>, Farewell)> {
         let mut series = self.series.evict(id)?;
         let farewell = self.retire(settings, &mut series);
+        if !series.memberships.is_empty() {
+            let end_ms = end_of(&series);
+            let departure = Departure::Left(std::mem::take(&mut series.memberships), end_ms);
+            series.scope().depart(departure);
+        }
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
         }

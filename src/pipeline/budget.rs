@@ -31,6 +31,10 @@ pub struct Budget {
     pub targets: usize,
     /// Targets at the most (`scrape.max_targets`).
     pub max_targets: usize,
+    /// Groups of series of which others are made.
+    pub groups: usize,
+    /// Such groups at the most (`signals.max_groups`).
+    pub max_groups: usize,
     /// Workloads that are counted.
     pub workloads: usize,
     /// Bytes of a series' state and its place, without its labels.
@@ -96,6 +100,8 @@ impl Pipeline {
             max_tenants: settings.limits.scopes.tenants,
             targets: self.scopes.targets(),
             max_targets: settings.limits.scopes.targets,
+            groups: settings.signals.groups(),
+            max_groups: settings.signals.max_groups(),
             workloads: self.workloads.len(),
             bytes_per_series: self.series.bytes_per_series(),
             state_bytes_per_series: crate::detect::State::BYTES,
@@ -119,6 +125,16 @@ impl Collector for Gauges {
         let gauges = [
             ("sidelong_series", "Scored series in the table", series),
             ("sidelong_series_limit", "Scored series at the most (limits.max_series)", max),
+            (
+                "sidelong_signal_groups",
+                "Groups of series of which others are made",
+                settings.signals.groups(),
+            ),
+            (
+                "sidelong_signal_groups_limit",
+                "Groups at the most (signals.max_groups)",
+                settings.signals.max_groups(),
+            ),
             ("sidelong_score_series", "Score series that are being sent", injected),
             ("sidelong_score_series_limit", "Score series at the most (scores.max_series)", max_injected),
             (

@@ -142,12 +142,11 @@ impl Copied {
             ScopeName::Target(target) => (None, Some(target.to_string())),
         };
         let labels = series.labels.scored().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let rule = settings.rules.iter().nth(usize::from(series.rule));
         let explained = Explained {
             series: labels.collect(),
             tenant,
             target,
-            rule: rule.map(|(_, rule)| rule.name.clone()).unwrap_or_default(),
+            rule: settings.rule_name(series.rule).to_owned(),
             model: model.to_owned(),
             explanation: None,
         };

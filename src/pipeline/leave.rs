@@ -17,6 +17,7 @@ use crate::inject::{Emit, Names, Replica};
 use crate::rules::Outputs;
 use crate::series::labels::SeriesLabels;
 use crate::series::{Scope, ScopeName, Series, Standing};
+use crate::signals::Departure;
 
 /// Chunks of the table that one sweep looks at, at the most: some 8,000 series.
 const SWEEP_CHUNKS: u64 = 128;
@@ -74,9 +75,8 @@ impl Sweep {
 impl Farewell {
     /// What `series` owes for `outputs`, if anything: an end just behind its newest sample.
     pub(super) fn of(series: &Series, outputs: Outputs, names: Names) -> Option<Self> {
-        // Where the detector broke, the newest sample has just been learned from.
-        let last = series.newest.or(series.taught).filter(|_| !outputs.is_empty())?;
-        let at_ms = last.timestamp_ms.saturating_add(1);
+        series.newest.or(series.taught).filter(|_| !outputs.is_empty())?;
+        let at_ms = end_of(series);
         Some(Self { labels: Arc::clone(&series.labels), names, outputs, at_ms })
     }
 }
@@ -108,6 +108,20 @@ impl Farewells {
         self.count.fetch_sub(taken.len(), Ordering::Relaxed);
         taken
     }
+}
+
+/// The groups of `series` get to know that it ended, with their next batch.
+fn depart(series: &mut Series) {
+    if std::mem::take(&mut series.memberships.present) {
+        let departure = Departure::Ended(series.memberships.clone(), end_of(series));
+        series.scope().depart(departure);
+    }
+}
+
+/// Just behind the newest sample of a series that left without an end of its own.
+pub(super) fn end_of(series: &Series) -> i64 {
+    // Where the detector broke, the newest sample has just been learned from.
+    series.newest.or(series.taught).map_or(0, |last| last.timestamp_ms.saturating_add(1))
 }
 
 // === impl Pipeline: leaving ===
@@ -186,9 +200,11 @@ impl Pipeline {
         let now_s = seconds(visit.now_ms);
         for chunk in chunks {
             self.series.for_chunk(*chunk, |_, series| {
-                if series.seen_s != now_s && series.is_counted() && Arc::ptr_eq(series.scope(), visit.scope) {
+                let is_gone = series.seen_s != now_s && series.is_there() && !series.made;
+                if is_gone && Arc::ptr_eq(series.scope(), visit.scope) {
                     // Not being on the page is its end.
                     drop(self.retire(settings, series));
+                    depart(series);
                 }
             });
         }
@@ -200,8 +216,9 @@ impl Pipeline {
         let mut left = Vec::new();
         for chunk in self.sweep.due(self.series.chunks(), idle_s / TURNS_IN_IDLE_TIME, now_s) {
             self.series.for_chunk(chunk, |_, series| {
-                if series.is_counted() && series.seen_s < now_s.saturating_sub(idle_s) {
+                if series.is_there() && series.seen_s < now_s.saturating_sub(idle_s) {
                     let farewell = self.retire(settings, series);
+                    depart(series);
                     left.extend(farewell.map(|farewell| (Arc::clone(series.scope()), farewell)));
                 }
             });

@@ -5,6 +5,7 @@ mod budget;
 mod clash;
 mod explain;
 mod leave;
+mod make;
 mod memory;
 mod observe;
 mod settings;
@@ -125,6 +126,7 @@ impl Pipeline {
         }
         let replica = settings.replica_of_batch(visit);
         let mut observer = Observer::new(self, &model.detector, &settings, visit, out);
+        self.end_unasked(&settings, &mut observer);
         self.bid_farewells(visit.scope, &replica, &mut observer);
         let mut cursor = visit.scope.take_cursor();
         let mut admission = Admission::new(self, &settings, visit, &replica, &cursor);
@@ -139,6 +141,7 @@ impl Pipeline {
                 next += 1;
             }
         }
+        admission.score_made(&mut observer);
         let last = std::mem::replace(&mut cursor, admission.into_cursor());
         match visit.wiring.is_whole() {
             true => self.retire_absent(&settings, visit, &cursor.chunks_with(&last)),

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use parking_lot::MutexGuard;
+
 use super::leave::Farewell;
 use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
@@ -12,6 +14,7 @@ use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Injected, Replica, Telling};
 use crate::series::labels::{Interner, SeriesLabels};
 use crate::series::{PartLabels, Series, Standing};
+use crate::signals::{Groups, Seen, Signal};
 
 /// A longer time between two samples of a series was not scored.
 const LONGEST_STEP_MS: i64 = 3_600_000;
@@ -24,6 +27,8 @@ pub(super) struct Observer<'a, E> {
     latest_ms: i64,
     now_s: u32,
     teach: bool,
+    /// The groups of the scope; nobody's where a score is only repeated.
+    pub(super) groups: Option<MutexGuard<'a, Groups>>,
     out: &'a mut E,
     pub(super) tally: Tally,
 }
@@ -35,7 +40,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         pipeline: &'a Pipeline,
         detector: &'a Detector,
         settings: &'a Settings,
-        visit: &Visit<'_>,
+        visit: &'a Visit<'_>,
         out: &'a mut E,
     ) -> Self {
         Self {
@@ -45,6 +50,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             latest_ms: visit.now_ms.saturating_add(settings.limits.max_future_ms),
             now_s: seconds(visit.now_ms),
             teach: visit.wiring.teaches(),
+            groups: Some(visit.scope.groups()),
             out,
             tally: Tally::default(),
         }
@@ -62,12 +68,35 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
         if self.teach {
             self.settle(series, plan);
+            self.contribute(series, sample);
+        }
+        if !plan.judged {
+            return self.look_at(series, sample);
         }
         let judged = self.judge(series, plan, sample);
         if self.teach {
             self.remember(series, plan, sample, judged.score);
         }
         self.send(series, plan, sample, judged);
+    }
+
+    /// Hands `sample` to the groups that the series is a part of.
+    #[inline]
+    fn contribute(&mut self, series: &mut Series, sample: Sample) {
+        if series.memberships.is_empty() {
+            return;
+        }
+        let Some(groups) = &mut self.groups else { return };
+        series.memberships.present = true;
+        groups.put(&series.memberships, &Seen { sample, rate: Signal::Rate.at(series.taught, sample) });
+    }
+
+    /// A series that no rule selects, but that something is made of.
+    fn look_at(&mut self, series: &mut Series, sample: Sample) {
+        if self.teach {
+            (series.newest, series.seen_s) = (Some(sample), self.now_s);
+        }
+        self.tally.unselected += 1;
     }
 
     /// Whether `sample` is news: newer than its series' newest, not too new, and a number.
@@ -116,7 +145,9 @@ impl<'a, E: Emit> Observer<'a, E> {
     #[inline]
     fn settle(&self, series: &mut Series, plan: &Plan) {
         let Some(newest) = series.newest.take_if(|newest| newest.value.is_finite()) else { return };
-        if let Some(signal) = series.signal.at(series.taught, newest) {
+        if plan.judged
+            && let Some(signal) = series.signal.at(series.taught, newest)
+        {
             self.detector.learn(&mut series.state, newest.timestamp_ms, signal, &plan.demands);
         }
         series.taught = Some(newest);
@@ -208,6 +239,16 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
     }
 
+    /// Sends again what was last sent of `series`, unless it has ended.
+    pub(super) fn repeat(&mut self, series: &mut Series) {
+        let (Some(newest), Some(score), true) = (series.newest, series.score, series.is_emitting()) else {
+            return;
+        };
+        let plan = self.settings.plan(series.rule);
+        let judged = Judgement { score, ..self.judge(series, plan, newest) };
+        self.emit(series, plan, newest, judged);
+    }
+
     /// Sends the counts of the workloads of `visit`'s scope and replica, behind its scores.
     pub(super) fn tell_workloads(&mut self, visit: &Visit<'_>, replica: &Replica) {
         let page = matches!(visit.wiring, Wiring::Page { .. });
@@ -229,6 +270,10 @@ impl<'a, E: Emit> Observer<'a, E> {
             return;
         }
         self.settle(series, plan);
+        if let Some(groups) = &mut self.groups {
+            series.memberships.present = false;
+            groups.end(&series.memberships, timestamp_ms);
+        }
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = series.is_emitting().then_some(stale_marker());
         // Its end was sent, in time.
@@ -310,9 +355,6 @@ pub(super) fn repeat(
     series: &mut Series,
     out: &mut impl Emit,
 ) {
-    let (Some(newest), Some(score), true) = (series.newest, series.score, series.is_emitting()) else {
-        return;
-    };
     let mut observer = Observer {
         pipeline,
         detector,
@@ -320,12 +362,11 @@ pub(super) fn repeat(
         latest_ms: i64::MAX,
         now_s: series.seen_s,
         teach: false,
+        groups: None,
         out,
         tally: Tally::default(),
     };
-    let plan = settings.plan(series.rule);
-    let judged = Judgement { score, ..observer.judge(series, plan, newest) };
-    observer.emit(series, plan, newest, judged);
+    observer.repeat(series);
 }
 
 /// Milliseconds since the epoch as whole seconds, held to what 32 bits can say.

@@ -8,7 +8,7 @@ use crate::inject::{Injected, Names, Replica};
 use crate::rules::{self, Emit, Kind, Rule, RuleId, RuleSet};
 use crate::series::labels::SeriesLabels;
 use crate::series::{Scope, ScopeLimits, ScopeName};
-use crate::signals::Signal;
+use crate::signals::{Signal, Specs};
 
 /// Name templates of earlier configurations by which score series may still be ended.
 const REMEMBERED_NAMES: usize = 16;
@@ -18,8 +18,10 @@ const REMEMBERED_NAMES: usize = 16;
 pub struct Settings {
     /// Which series are scored.
     pub rules: RuleSet,
-    /// What each rule means, by its index.
+    /// What each rule means, by its index; behind the rules, what stands for a rule where there is none.
     pub(super) plans: Vec<Plan>,
+    /// What is made of several series.
+    pub(super) signals: Specs,
     /// What the injected series are called.
     pub names: Names,
     /// Limits of the corridor.
@@ -52,6 +54,8 @@ pub struct Limits {
 /// What a rule means in the corridor.
 #[derive(Debug)]
 pub(super) struct Plan {
+    /// Whether its series are judged, and not only looked at for the sake of others.
+    pub(super) judged: bool,
     pub(super) demands: Demands,
     pub(super) kind: Kind,
     pub(super) emit: Emit,
@@ -69,8 +73,25 @@ pub(super) struct Plan {
 impl Settings {
     /// The settings for `rules`.
     pub fn new(rules: RuleSet, names: Names, limits: Limits) -> Self {
-        let plans = rules.iter().map(|(_, rule)| Plan::new(rule)).collect();
-        Self { rules, plans, names, limits, ha_labels: Vec::new(), earlier_names: Vec::new(), generation: 0 }
+        let made = Plan::of_made(rules::Emit::default());
+        let plans = rules.iter().map(|(_, rule)| Plan::new(rule)).chain([Plan::of_part(), made]).collect();
+        Self {
+            rules,
+            plans,
+            signals: Specs::default(),
+            names,
+            limits,
+            ha_labels: Vec::new(),
+            earlier_names: Vec::new(),
+            generation: 0,
+        }
+    }
+
+    /// The same where `signals` are made of several series; where no rule says when their scores are sent, `emit` does.
+    pub fn with_signals(mut self, signals: Specs, emit: Emit) -> Self {
+        self.plans.pop();
+        self.plans.push(Plan::of_made(emit));
+        Self { signals, ..self }
     }
 
     /// The same with replicas that are told apart by `ha_labels`.
@@ -81,6 +102,7 @@ impl Settings {
     /// Follows `before`: counts on, and remembers what its series are called.
     pub(super) fn follow(&mut self, before: &Self) {
         self.generation = before.generation.wrapping_add(1);
+        self.signals.follow(&before.signals);
         self.earlier_names.clone_from(&before.earlier_names);
         if !before.names.are(&self.names) {
             self.earlier_names.push((before.generation, before.names));
@@ -124,8 +146,33 @@ impl Settings {
         &self.plans[usize::from(rule)]
     }
 
+    /// The rule that decides about a series; where none does but a signal needs it, what stands for one.
     pub(super) fn select(&self, labels: &[(&str, &str)]) -> Option<u16> {
-        self.rules.select(labels).map(RuleId::index).and_then(|index| u16::try_from(index).ok())
+        let rule = self.rules.select(labels).map(RuleId::index);
+        let part =
+            || (!self.rules.owns(labels) && self.signals.claim(labels)).then_some(self.plans.len() - 2);
+        rule.or_else(part).and_then(|index| u16::try_from(index).ok())
+    }
+
+    /// The rule that decides about a series that was made of others: any made series is scored.
+    pub(super) fn select_made(&self, labels: &[(&str, &str)]) -> Option<u16> {
+        let rule = self.rules.select(labels).map_or(self.plans.len() - 1, RuleId::index);
+        u16::try_from(rule).ok()
+    }
+
+    /// Whether no series is ever looked at.
+    pub fn select_nothing(&self) -> bool {
+        self.rules.is_empty() && self.signals.is_empty()
+    }
+
+    /// What the rule of this index is called.
+    pub(super) fn rule_name(&self, rule: u16) -> &str {
+        let behind = usize::from(rule).checked_sub(self.plans.len() - 2);
+        match behind {
+            Some(0) => "(part of a signal)",
+            Some(_) => "(signal)",
+            None => self.rules.iter().nth(usize::from(rule)).map_or("", |(_, rule)| &rule.name),
+        }
     }
 }
 
@@ -147,6 +194,7 @@ impl Default for Limits {
 impl Plan {
     fn new(rule: &Rule) -> Self {
         Self {
+            judged: true,
             demands: demands(rule),
             kind: rule.kind,
             emit: rule.emit,
@@ -156,6 +204,16 @@ impl Plan {
             series: AtomicUsize::new(0),
             findings: AtomicUsize::new(0),
         }
+    }
+
+    /// Stands for the rule of a series that no rule selects, but that a signal is made of.
+    fn of_part() -> Self {
+        Self { judged: false, ..Self::new(&Rule::default()) }
+    }
+
+    /// Stands for the rule of a series that was made of others and that no rule selects.
+    fn of_made(emit: Emit) -> Self {
+        Self::new(&Rule { emit, kind: Kind::Gauge, ..Rule::default() })
     }
 
     /// What is judged of a series called `name`.

@@ -54,6 +54,10 @@ pub struct Tally {
     pub unselected: u64,
     /// Stale markers passed on to score series.
     pub stale: u64,
+    /// Samples of parts that came after their step was closed.
+    pub late: u64,
+    /// Times that a series did not become a part of a group, since there were as many as allowed.
+    pub groups_refused: u64,
     unscored: [u64; Reason::ALL.len()],
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Selector;
+use super::config::{DEFAULT_COVERAGE, DEFAULT_WARM_UP};
 use crate::detect::{AlertBudget, Method, Shares, Zone};
 
 /// How the series of one rule are scored. Made by [`super::RawRule::check`] and right by construction.
@@ -123,6 +124,33 @@ pub enum Output {
 pub struct Outputs(u8);
 
 // === impl Rule ===
+
+impl Default for Rule {
+    /// A rule of a file that says nothing, and that selects nothing.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            selectors: Vec::new(),
+            priority: 0,
+            kind: Kind::Auto,
+            detector: Method::default(),
+            data_range: None,
+            detection_direction: Direction::Both,
+            min_dev_from_expected: Sides::default(),
+            min_rel_dev_from_expected: Sides::default(),
+            coverage: DEFAULT_COVERAGE,
+            scale: Sides::both(1.0),
+            clip_predictions: false,
+            min_n_samples_seen: DEFAULT_WARM_UP,
+            z_threshold: None,
+            alert_budget: AlertBudget::default(),
+            timezone: None,
+            emit: Emit::Always,
+            provide_series: Outputs::SCORE,
+            exclude: false,
+        }
+    }
+}
 
 impl Rule {
     /// Whether the series with these labels falls under this rule.

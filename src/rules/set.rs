@@ -69,12 +69,17 @@ impl RuleSet {
     ///
     /// `labels` may be in any order and must hold `__name__`.
     pub fn select(&self, labels: &[(&str, &str)]) -> Option<RuleId> {
-        let name = labels.iter().find(|(label, _)| *label == NAME).map_or("", |(_, value)| value);
-        if self.own.contains(name) {
+        if self.owns(labels) {
             return None;
         }
         let (index, rule) = self.rules.iter().enumerate().find(|(_, rule)| rule.matches(labels))?;
         (!rule.exclude).then(|| RuleId::of(index))
+    }
+
+    /// Whether the series with these labels is Sidelong's own output.
+    pub fn owns(&self, labels: &[(&str, &str)]) -> bool {
+        let name = labels.iter().find(|(label, _)| *label == NAME).map_or("", |(_, value)| value);
+        self.own.contains(name)
     }
 
     /// `false` only if no series of this metric name can be selected, whatever its other labels.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::table::Cursor;
 use crate::batch::Key;
+use crate::signals::{Departure, Groups};
 
 /// Where series come from. Equal labels in two scopes are two series.
 #[derive(Debug)]
@@ -20,6 +21,10 @@ pub struct Scope {
     seen_s: AtomicU32,
     /// Where in the table its last batch ended.
     cursor: Mutex<Cursor>,
+    /// The groups of its series. Its batches take turns, so nobody waits for the lock.
+    groups: Mutex<Groups>,
+    /// Parts that went otherwise than in a batch of this scope.
+    departures: Mutex<Vec<Departure>>,
     /// It has made room for another scope, and its series are to leave the table.
     gone: AtomicBool,
 }
@@ -93,6 +98,19 @@ impl Scope {
     /// Where the next batch begins its search.
     pub(crate) fn put_cursor(&self, cursor: Cursor) {
         *self.cursor.lock() = cursor;
+    }
+
+    /// The groups of its series, held for one batch. What departed since the last one has departed from them.
+    pub(crate) fn groups(&self) -> MutexGuard<'_, Groups> {
+        let mut groups = self.groups.lock();
+        let departures = std::mem::take(&mut *self.departures.lock());
+        departures.into_iter().for_each(|departure| groups.depart(departure));
+        groups
+    }
+
+    /// Lets the next batch of this scope know that a part of its groups is gone.
+    pub(crate) fn depart(&self, departure: Departure) {
+        self.departures.lock().push(departure);
     }
 
     /// Series of this scope in the table.
@@ -188,6 +206,8 @@ impl Scopes {
                 series: AtomicUsize::new(0),
                 seen_s: AtomicU32::new(now_s),
                 cursor: Mutex::default(),
+                groups: Mutex::default(),
+                departures: Mutex::default(),
                 gone: AtomicBool::new(false),
             })
         });

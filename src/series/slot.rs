@@ -8,7 +8,7 @@ use crate::batch::{Key, Sample};
 use crate::detect;
 use crate::inject::Workload;
 use crate::rules::Outputs;
-use crate::signals::Signal;
+use crate::signals::{Memberships, Signal};
 
 /// Everything Sidelong remembers of one scored series, of fixed size but for its labels.
 ///
@@ -37,6 +37,10 @@ pub struct Series {
     pub generation: u16,
     /// When it was last seen, in seconds since the epoch, by the arrival clock.
     pub seen_s: u32,
+    /// The groups that it is a part of.
+    pub memberships: Memberships,
+    /// Whether it was made of others, and no sender has a series of its labels.
+    pub made: bool,
     /// Workload that it is counted in while it stands there.
     pub workload: Option<Arc<Workload>>,
     /// Labels of the parts of its score, once they are asked for.
@@ -79,6 +83,11 @@ impl Series {
     /// Whether it takes part in the counts or in what is sent.
     pub fn is_counted(&self) -> bool {
         self.standing != Standing::Out || self.is_emitting()
+    }
+
+    /// Whether somebody is to be told when it ends.
+    pub fn is_there(&self) -> bool {
+        self.is_counted() || self.memberships.present
     }
 
     #[inline]

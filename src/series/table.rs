@@ -18,7 +18,7 @@ use super::slot::{Series, Standing};
 use crate::batch::Key;
 use crate::detect;
 use crate::rules::Outputs;
-use crate::signals::Signal;
+use crate::signals::{self, Signal};
 
 /// Series a chunk holds.
 const CHUNK_SERIES: u32 = 64;
@@ -248,6 +248,8 @@ impl Table {
             rule,
             generation,
             seen_s: newcomer.now_s,
+            memberships: signals::Memberships::default(),
+            made: false,
             workload: None,
             parts: None,
             labels,

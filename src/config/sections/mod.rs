@@ -6,6 +6,7 @@ mod limits;
 mod scores;
 mod scrape;
 mod server;
+mod signals;
 mod state;
 mod values;
 
@@ -16,6 +17,7 @@ pub use self::limits::Limits;
 pub use self::scores::Scores;
 pub use self::scrape::{Allow, Scheme, Scrape, Target};
 pub use self::server::Server;
+pub use self::signals::Signals;
 pub use self::state::State;
 pub use self::values::{Header, HttpUrl, ListenAddress, NameTemplate, ValueError};
 
@@ -53,6 +55,18 @@ pub enum SectionError {
     /// A network that is not written as address/bits.
     #[error("{0:?} is not a network; write for example 10.0.0.0/8")]
     BadNetwork(String),
+    /// An option that is there and says nothing.
+    #[error("it is empty; write {0}")]
+    Nothing(&'static str),
+    /// What cannot be the name of a metric.
+    #[error("{0:?} cannot be a metric name; use letters, digits, '_' and ':'")]
+    MetricName(String),
+    /// Two entries that would make series of the same name.
+    #[error("{0:?} is asked for twice; give the entries different names")]
+    SameName(String),
+    /// A selector that cannot be read.
+    #[error("the selector {0:?} cannot be read: {1}")]
+    Selector(String, String),
     /// A port that cannot be connected to.
     #[error("port 0 cannot be scraped; write the port, or leave ports out for 80 and 443")]
     PortZero,

@@ -32,6 +32,8 @@ pub struct PushMetrics {
     alert_budget: Gauge<f64, AtomicU64>,
     unselected: Counter,
     stale: Counter,
+    late: Counter,
+    groups_refused: Counter,
     unscored: [Counter; Reason::ALL.len()],
     unscored_family: Family<Why, Counter>,
     pub(super) hashed: Counter,
@@ -129,6 +131,8 @@ impl Default for PushMetrics {
             alert_budget: Gauge::default(),
             unselected: Counter::default(),
             stale: Counter::default(),
+            late: Counter::default(),
+            groups_refused: Counter::default(),
             unscored,
             unscored_family,
             hashed: Counter::default(),
@@ -159,6 +163,8 @@ impl PushMetrics {
         }
         self.unselected.inc_by(tally.unselected);
         self.stale.inc_by(tally.stale);
+        self.late.inc_by(tally.late);
+        self.groups_refused.inc_by(tally.groups_refused);
         for (counter, reason) in self.unscored.iter().zip(Reason::ALL) {
             let count = tally.unscored_for(reason);
             if count > 0 {
@@ -254,6 +260,16 @@ impl PushMetrics {
             "sidelong_alert_budget_per_series_week",
             "False alerts a series and week that the rules allow, on average over the time that was scored",
             self.alert_budget.clone(),
+        );
+        registry.register(
+            "sidelong_signal_samples_late",
+            "Samples that came after the step of their group was closed; see signals.watermark",
+            self.late.clone(),
+        );
+        registry.register(
+            "sidelong_signal_groups_refused",
+            "Times that a series did not become a part of a group for lack of room: signals.max_groups, max_series of an entry",
+            self.groups_refused.clone(),
         );
         registry.register(
             "sidelong_samples_unselected",

@@ -72,7 +72,7 @@ impl Observer {
     /// behind: then it waits for room, no longer than `limits.scorer_patience`.
     pub(super) async fn observe(&self, accepted: Accepted) {
         let shared = &self.shared;
-        if shared.pipeline.settings().rules.is_empty() {
+        if shared.pipeline.settings().select_nothing() {
             return; // nothing can be selected, so nothing needs to be understood
         }
         let name = scope_name(accepted.tenant.as_ref());

@@ -5,6 +5,7 @@ mod outputs;
 mod room;
 mod samples;
 mod selection;
+mod signals;
 mod workloads;
 
 use std::ops::Range;

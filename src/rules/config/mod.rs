@@ -230,11 +230,11 @@ pub enum RuleError {
 
 /// The share of ordinary samples that the band holds, and what it may be: of fewer samples outside of it than one in
 /// ten thousand, too few are remembered.
-const DEFAULT_COVERAGE: f64 = 0.99;
+pub(super) const DEFAULT_COVERAGE: f64 = 0.99;
 const COVERAGES: RangeInclusive<f64> = 0.5..=0.9999;
 
 /// Samples until a series is scored, as in vmanomaly.
-const DEFAULT_WARM_UP: u32 = 16;
+pub(super) const DEFAULT_WARM_UP: u32 = 16;
 
 /// The longest warm-up: a week of samples every five seconds and some more.
 const MAX_WARM_UP: u32 = 200_000;

@@ -7,6 +7,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::rules::rule::Emit;
+
 /// One text, or a list of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OneOrMany(pub Vec<String>);
@@ -193,6 +195,15 @@ impl JsonSchema for Deviation {
 }
 
 // === impl RawEmit ===
+
+impl From<RawEmit> for Emit {
+    fn from(raw: RawEmit) -> Self {
+        match raw {
+            RawEmit::Always => Self::Always,
+            RawEmit::Above(score) => Self::Above(score),
+        }
+    }
+}
 
 impl<'de> Deserialize<'de> for RawEmit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

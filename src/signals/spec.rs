@@ -1,0 +1,323 @@
+//! What is asked for: which series make a group, and what is made of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::derive;
+use super::steps::{Closed, Pace};
+use crate::rules::{Kind, Selector};
+use crate::series::labels::METRIC_NAME;
+
+/// All that one configuration asks for.
+#[derive(Clone, Debug)]
+pub struct Specs {
+    list: Vec<Arc<Spec>>,
+    watermark_ms: i64,
+    max_groups: usize,
+    groups: Arc<AtomicUsize>,
+    /// Counts up with every configuration that asks for something else: groups of an older one mean nothing.
+    pub(super) epoch: u16,
+}
+
+/// One entry: groups of series, and what is made of each.
+#[derive(Debug)]
+pub struct Spec {
+    name: String,
+    shape: Shape,
+    step_ms: i64,
+    max_series: usize,
+    /// Series that are made of it.
+    made: Arc<AtomicUsize>,
+}
+
+/// What is made of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shape {
+    /// The mean and the rate of a classic histogram or summary, of its `_sum` and its `_count`.
+    Histogram(Histogram),
+    /// The quotient of two sums.
+    Ratio(Ratio),
+    /// A sum.
+    Sum(Sum),
+}
+
+/// Histograms and summaries, and what is made of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Histogram {
+    /// Selectors of families: `__name__` is the name without `_sum` or `_count`.
+    pub selectors: Vec<Selector>,
+    /// Whether `<family>:mean` is made.
+    pub mean: bool,
+    /// Whether `<family>:rate` is made.
+    pub rate: bool,
+}
+
+/// A quotient of sums by labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ratio {
+    /// Selectors of what is counted in the numerator.
+    pub of: Vec<Selector>,
+    /// Selectors of what is counted in the denominator.
+    pub to: Vec<Selector>,
+    /// Labels by whose values quotients are made.
+    pub by: Vec<String>,
+    /// Gauges or counters.
+    pub kind: Kind,
+}
+
+/// A sum by labels.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sum {
+    /// Selectors of what is added up.
+    pub selectors: Vec<Selector>,
+    /// Labels by whose values sums are made.
+    pub by: Vec<String>,
+    /// Gauges or counters.
+    pub kind: Kind,
+}
+
+/// What of a part counts in its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Quantity {
+    /// Its value.
+    Value,
+    /// Its increase per second.
+    Rate,
+}
+
+/// A series is a part of a group.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Claim {
+    /// What it is there.
+    pub(super) role: u16,
+    pub(super) quantity: Quantity,
+    /// The labels of the group, sorted; `__name__` is the base of the names of what is made.
+    pub(super) labels: Vec<(String, String)>,
+}
+
+/// A place among the groups and the made series that are allowed, given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    groups: Arc<AtomicUsize>,
+    made: Arc<AtomicUsize>,
+    series: usize,
+}
+
+// === impl Specs ===
+
+impl Default for Specs {
+    /// Asks for nothing.
+    fn default() -> Self {
+        Self::new(Vec::new(), 0, 0)
+    }
+}
+
+impl Specs {
+    /// Asks for `list`; steps are closed `watermark_ms` after their time at the latest, and no more than `max_groups`
+    /// are kept.
+    pub fn new(list: Vec<Spec>, watermark_ms: i64, max_groups: usize) -> Self {
+        let list = list.into_iter().map(Arc::new).collect();
+        Self { list, watermark_ms, max_groups, groups: Arc::default(), epoch: 0 }
+    }
+
+    /// Whether nothing is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The entries, in the order of the configuration.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Spec>> {
+        self.list.iter()
+    }
+
+    /// Groups that are kept.
+    pub fn groups(&self) -> usize {
+        self.groups.load(Ordering::Relaxed)
+    }
+
+    /// Groups that are kept at the most.
+    pub fn max_groups(&self) -> usize {
+        self.max_groups
+    }
+
+    /// Takes the place of `before`: where both ask for the same, its groups go on.
+    pub fn follow(&mut self, before: &Self) {
+        let same = self.watermark_ms == before.watermark_ms
+            && self.max_groups == before.max_groups
+            && self.list.iter().map(|spec| &**spec).eq(before.list.iter().map(|spec| &**spec));
+        if same {
+            *self = before.clone();
+        } else {
+            self.epoch = before.epoch.wrapping_add(1);
+        }
+    }
+
+    /// Whether a series of these `labels` is a part of something.
+    pub fn claim(&self, labels: &[(&str, &str)]) -> bool {
+        self.list.iter().any(|spec| spec.claim(labels).is_some())
+    }
+
+    pub(super) fn pace(&self, spec: &Spec) -> Pace {
+        let parts = matches!(spec.shape, Shape::Histogram(_)).then_some(2);
+        Pace { step_ms: spec.step_ms, watermark_ms: self.watermark_ms, parts }
+    }
+
+    /// A place for one more group of `spec`.
+    pub(super) fn seat(&self, spec: &Spec) -> Option<Seat> {
+        let series = spec.shape.outputs().count();
+        let seat = Seat { groups: Arc::clone(&self.groups), made: Arc::clone(&spec.made), series };
+        let groups = self.groups.fetch_add(1, Ordering::Relaxed);
+        let made = spec.made.fetch_add(series, Ordering::Relaxed);
+        // Dropping the seat gives both back.
+        (groups < self.max_groups && made + series <= spec.max_series).then_some(seat)
+    }
+}
+
+// === impl Spec ===
+
+impl Spec {
+    /// Makes `shape` at each timestamp where `step_ms` is 0, else once in a step; at most `max_series` are made.
+    pub fn new(name: String, shape: Shape, step_ms: i64, max_series: usize) -> Self {
+        Self { name, shape, step_ms, max_series, made: Arc::default() }
+    }
+
+    /// What it is called in status pages and error texts.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Series that are made of its groups.
+    pub fn made(&self) -> usize {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    /// Series that may be made at the most.
+    pub fn max_series(&self) -> usize {
+        self.max_series
+    }
+
+    /// How a series of these `labels` takes part, if it does.
+    pub(super) fn claim(&self, labels: &[(&str, &str)]) -> Option<Claim> {
+        match &self.shape {
+            Shape::Histogram(histogram) => histogram.claim(labels),
+            Shape::Ratio(ratio) => ratio.claim(labels, &self.name),
+            Shape::Sum(sum) => sum.claim(labels, &self.name),
+        }
+    }
+
+    /// The names of what is made, for the group of this base name.
+    pub(super) fn names(&self, base: &str) -> impl Iterator<Item = String> {
+        self.shape.outputs().map(move |suffix| format!("{base}:{suffix}"))
+    }
+
+    /// What is made of a step: calls `each` with the number of the output, in the order of [`Spec::names`].
+    pub(super) fn make(&self, closed: &Closed<'_>, mut each: impl FnMut(u32, f64)) {
+        let mut give = |output, value: Option<f64>| value.into_iter().for_each(|value| each(output, value));
+        match &self.shape {
+            Shape::Histogram(asked) => {
+                let (mean, rate) = derive::histogram(closed);
+                give(0, mean.filter(|_| asked.mean));
+                give(u32::from(asked.mean), rate.filter(|_| asked.rate));
+            }
+            Shape::Ratio(_) => give(0, derive::ratio(closed)),
+            Shape::Sum(_) => give(0, derive::sum(closed)),
+        }
+    }
+}
+
+impl PartialEq for Spec {
+    fn eq(&self, other: &Self) -> bool {
+        let rest = |spec: &Self| (spec.step_ms, spec.max_series);
+        self.name == other.name && self.shape == other.shape && rest(self) == rest(other)
+    }
+}
+
+// === impl Shape ===
+
+impl Shape {
+    fn outputs(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let outputs = match self {
+            Self::Histogram(asked) => [asked.mean.then_some("mean"), asked.rate.then_some("rate")],
+            Self::Ratio(_) => [Some("ratio"), None],
+            Self::Sum(_) => [Some("sum"), None],
+        };
+        outputs.into_iter().flatten()
+    }
+}
+
+// === impl Histogram ===
+
+impl Histogram {
+    fn claim(&self, labels: &[(&str, &str)]) -> Option<Claim> {
+        let name = name(labels);
+        let sum = name.strip_suffix("_sum").map(|family| (family, derive::SUM));
+        let (family, role) = sum.or_else(|| Some((name.strip_suffix("_count")?, derive::COUNT)))?;
+        let of_family: Vec<_> = labels
+            .iter()
+            .map(|&(name, value)| (name, if name == METRIC_NAME { family } else { value }))
+            .collect();
+        let labels =
+            of_family.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        is_selected(&self.selectors, &of_family).then_some(Claim { role, quantity: Quantity::Rate, labels })
+    }
+}
+
+// === impl Ratio ===
+
+impl Ratio {
+    fn claim(&self, labels: &[(&str, &str)], base: &str) -> Option<Claim> {
+        let role = |selectors, role| if is_selected(selectors, labels) { role } else { 0 };
+        let role = role(&self.of, derive::OF) | role(&self.to, derive::TO);
+        (role != 0).then(|| Claim {
+            role,
+            quantity: Quantity::of(self.kind, labels),
+            labels: grouped(labels, &self.by, base),
+        })
+    }
+}
+
+// === impl Sum ===
+
+impl Sum {
+    fn claim(&self, labels: &[(&str, &str)], base: &str) -> Option<Claim> {
+        is_selected(&self.selectors, labels).then(|| Claim {
+            role: 0,
+            quantity: Quantity::of(self.kind, labels),
+            labels: grouped(labels, &self.by, base),
+        })
+    }
+}
+
+// === impl Quantity ===
+
+impl Quantity {
+    fn of(kind: Kind, labels: &[(&str, &str)]) -> Self {
+        if kind.is_counter(name(labels)) { Self::Rate } else { Self::Value }
+    }
+}
+
+// === impl Seat ===
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.groups.fetch_sub(1, Ordering::Relaxed);
+        self.made.fetch_sub(self.series, Ordering::Relaxed);
+    }
+}
+
+fn name<'a>(labels: &[(&'a str, &'a str)]) -> &'a str {
+    labels.iter().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value)
+}
+
+fn is_selected(selectors: &[Selector], labels: &[(&str, &str)]) -> bool {
+    selectors.iter().any(|selector| selector.matches(labels))
+}
+
+/// The labels called `by` and the name `base`, sorted.
+fn grouped(labels: &[(&str, &str)], by: &[String], base: &str) -> Vec<(String, String)> {
+    let kept = labels.iter().filter(|(name, _)| by.iter().any(|by| by == name));
+    let kept = kept.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut grouped: Vec<_> = kept.chain([(METRIC_NAME.to_owned(), base.to_owned())]).collect();
+    grouped.sort_unstable();
+    grouped
+}
