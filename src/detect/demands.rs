@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::hybrid::math::log2;
-use super::{Method, Zone};
+use super::{Judgement, MAX_SCORE, Method, OUTSIDE_DATA_RANGE, Zone};
+
+/// Standard deviations that score 1 where neither the rule nor the past of a series says otherwise.
+pub(super) const DEFAULT_THRESHOLD: f64 = 5.0;
 
 /// The side on which a deviation counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -151,6 +154,24 @@ impl Demands {
             _ => self.clip(expected + side(1)),
         };
         [lower, upper]
+    }
+}
+
+impl Demands {
+    /// The judgement of `value` that is known to be `distance` standard deviations of the size `spread` away from
+    /// `expected`, by what needs no history. Without a threshold of the rule, 5 of them score 1.
+    pub fn judge_distance(&self, value: f64, expected: f64, spread: f64, distance: f64) -> Judgement {
+        let threshold = self.threshold.unwrap_or(DEFAULT_THRESHOLD);
+        let error = self.counted(value - expected, expected);
+        let mut score = 0.0;
+        if error != 0.0 {
+            score = (distance / (threshold * self.scale[usize::from(error > 0.0)])).min(MAX_SCORE);
+        }
+        if self.outside_range(value) {
+            score = score.max(OUTSIDE_DATA_RANGE);
+        }
+        let [lower, upper] = self.band(expected, threshold * spread);
+        Judgement { score, expected: self.clip(expected), lower, upper }
     }
 }
 

@@ -82,7 +82,10 @@ impl Admission<'_> {
 
     fn score_one(&mut self, made: Made, observer: &mut Observer<'_, impl Emit>) {
         match self.admit_made(made.of, observer) {
-            Ok(Some(series)) => observer.observe(series, made.sample),
+            Ok(Some(series)) => match made.given {
+                Some(given) => observer.observe_given(series, made.sample, given),
+                None => observer.observe(series, made.sample),
+            },
             Ok(None) => {} // it ended before it began
             Err(reason) => observer.tally.unscored(reason, 1),
         }

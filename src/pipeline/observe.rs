@@ -14,7 +14,7 @@ use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Injected, Replica, Telling};
 use crate::series::labels::{Interner, SeriesLabels};
 use crate::series::{PartLabels, Series, Standing};
-use crate::signals::{Groups, Seen, Signal};
+use crate::signals::{Given, Groups, Seen, Signal};
 
 /// A longer time between two samples of a series was not scored.
 const LONGEST_STEP_MS: i64 = 3_600_000;
@@ -77,6 +77,20 @@ impl<'a, E: Emit> Observer<'a, E> {
         if self.teach {
             self.remember(series, plan, sample, judged.score);
         }
+        self.send(series, plan, sample, judged);
+    }
+
+    /// Sends what a group says of `sample`, which no detector judges.
+    pub(super) fn observe_given(&mut self, series: &mut Series, sample: Sample, given: Given) {
+        let plan = self.settings.plan(series.rule);
+        if let Err(reason) = self.check(series, sample) {
+            return self.pass_by(series, plan, sample, reason);
+        }
+        let Given::Away { expected, spread, distance } = given;
+        let judged = plan.demands.judge_distance(sample.value, expected, spread, distance);
+        series.taught = series.newest.filter(|newest| newest.value.is_finite());
+        **series.given.get_or_insert_with(|| Box::new(judged)) = judged;
+        self.remember(series, plan, sample, judged.score);
         self.send(series, plan, sample, judged);
     }
 
@@ -146,6 +160,7 @@ impl<'a, E: Emit> Observer<'a, E> {
     fn settle(&self, series: &mut Series, plan: &Plan) {
         let Some(newest) = series.newest.take_if(|newest| newest.value.is_finite()) else { return };
         if plan.judged
+            && series.given.is_none()
             && let Some(signal) = series.signal.at(series.taught, newest)
         {
             self.detector.learn(&mut series.state, newest.timestamp_ms, signal, &plan.demands);
@@ -155,6 +170,9 @@ impl<'a, E: Emit> Observer<'a, E> {
 
     #[inline]
     fn judge(&self, series: &mut Series, plan: &Plan, sample: Sample) -> Judgement {
+        if let Some(given) = &series.given {
+            return **given;
+        }
         let nothing = Judgement { score: 0.0, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
         // A counter's first sample has no rate and a series' first no forecast: both warm up.
         let Some(signal) = series.signal.at(series.taught, sample) else { return nothing };

@@ -41,6 +41,8 @@ pub struct Series {
     pub memberships: Memberships,
     /// Whether it was made of others, and no sender has a series of its labels.
     pub made: bool,
+    /// What was said of its newest sample, where no detector judges it.
+    pub given: Option<Box<detect::Judgement>>,
     /// Workload that it is counted in while it stands there.
     pub workload: Option<Arc<Workload>>,
     /// Labels of the parts of its score, once they are asked for.

@@ -250,6 +250,7 @@ impl Table {
             seen_s: newcomer.now_s,
             memberships: signals::Memberships::default(),
             made: false,
+            given: None,
             workload: None,
             parts: None,
             labels,

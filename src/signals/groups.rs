@@ -1,16 +1,14 @@
 //! The groups of one scope: who is a part of which, and what came of them.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::spec::{Claim, Quantity, Seat, Spec, Specs};
-use super::steps::{Closed, Put, Steps};
-use crate::batch::{Sample, stale_marker};
+use super::group::{Group, Identity, Made, MadeId, MadeSeries, Pairs, Queue};
+use super::spec::{Claim, Quantity, Spec, Specs};
+use super::steps::Put;
+use crate::batch::{Key, Sample};
 use crate::series::SlotId;
-use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
-
-/// Parts that a group may have.
-const MAX_PARTS: usize = 10_000;
+use crate::series::labels::Interner;
 
 /// All groups of one scope. Nobody waits for it: a scope's batches come one after the other.
 #[derive(Debug, Default)]
@@ -19,7 +17,7 @@ pub struct Groups {
     groups: Vec<Option<Group>>,
     free: Vec<u32>,
     index: HashMap<Identity, u32, foldhash::fast::RandomState>,
-    made: VecDeque<Made>,
+    queue: Queue,
     /// Groups that may be forgotten once what was made of them is taken.
     deserted: Vec<u32>,
     late: u64,
@@ -61,43 +59,6 @@ pub enum Departure {
     Left(Memberships, i64),
 }
 
-/// A sample that was made of a group.
-#[derive(Clone, Copy, Debug)]
-pub struct Made {
-    /// Which series it is of.
-    pub of: MadeId,
-    /// Its time and value; a stale marker where the group is over.
-    pub sample: Sample,
-}
-
-/// A series that is made of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MadeId {
-    group: u32,
-    output: u32,
-}
-
-/// What is kept of a series that is made of a group.
-#[derive(Clone, Debug)]
-pub struct MadeSeries {
-    /// Its labels.
-    pub labels: Arc<SeriesLabels>,
-    /// Where in the table it was last.
-    pub at: Option<SlotId>,
-}
-
-/// Number of an entry, and the labels of a group.
-type Identity = (u16, Vec<(String, String)>);
-
-#[derive(Debug)]
-struct Group {
-    identity: Identity,
-    spec: Arc<Spec>,
-    steps: Steps,
-    made: Vec<MadeSeries>,
-    _seat: Seat,
-}
-
 // === impl Groups ===
 
 impl Groups {
@@ -123,7 +84,7 @@ impl Groups {
         let (mut list, mut refused) = (Vec::new(), 0);
         for (number, spec) in specs.iter().enumerate() {
             let Some(claim) = spec.claim(labels) else { continue };
-            match self.join_one(specs, (number as u16, spec), claim, fingerprint(labels), interner) {
+            match self.join_one(specs, (number as u16, spec), claim, labels, interner) {
                 Some(membership) => list.push(membership),
                 None => refused += 1,
             }
@@ -137,48 +98,37 @@ impl Groups {
         specs: &Specs,
         (number, spec): (u16, &Arc<Spec>),
         claim: Claim,
-        fingerprint: u64,
+        labels: &[(&str, &str)],
         interner: &Interner,
     ) -> Option<Membership> {
-        let Claim { role, quantity, labels } = claim;
-        let identity = (number, labels);
+        let Claim { role, quantity, labels: of_group } = claim;
+        let pairs = of_group.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let identity = (number, Key::of(&spelled(pairs), 0));
         let group = match self.index.get(&identity) {
             Some(group) => *group,
-            None => self.make(specs, spec, identity, interner)?,
+            None => self.make(specs, spec, (identity, &of_group), interner)?,
         };
-        let steps = &mut self.groups[group as usize].as_mut()?.steps;
-        let part = (steps.members() < MAX_PARTS).then(|| steps.join(fingerprint, role))?;
-        Some(Membership { group, part, quantity })
+        let of = (xxhash_rust::xxh3::xxh3_64(&spelled(labels.iter().copied())), role);
+        let joined = self.groups[group as usize].as_mut()?.join(specs, labels, of, interner);
+        if joined.is_none() {
+            self.deserted.push(group);
+        }
+        Some(Membership { group, part: joined?, quantity })
     }
 
     fn make(
         &mut self,
         specs: &Specs,
         spec: &Arc<Spec>,
-        identity: Identity,
+        (identity, labels): (Identity, &Pairs),
         interner: &Interner,
     ) -> Option<u32> {
-        let seat = specs.seat(spec)?;
-        let pairs = || identity.1.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let base = pairs().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value);
-        let series = |name: String| {
-            let named = |(label, value)| (label, if label == METRIC_NAME { name.as_str() } else { value });
-            let labels: Vec<_> = pairs().map(named).collect();
-            MadeSeries { labels: Arc::new(SeriesLabels::of_scored(&labels, interner)), at: None }
-        };
-        let made = spec.names(base).map(series).collect();
-        let steps = Steps::new(specs.pace(spec));
-        let group = Group { identity: identity.clone(), spec: Arc::clone(spec), steps, made, _seat: seat };
-        let index = match self.free.pop() {
-            Some(index) => {
-                self.groups[index as usize] = Some(group);
-                index
-            }
-            None => {
-                self.groups.push(Some(group));
-                self.groups.len() as u32 - 1
-            }
-        };
+        let index = self.free.last().copied().unwrap_or(self.groups.len() as u32);
+        let group = Group::new((index, identity), specs, spec, labels, interner)?;
+        match self.free.pop() {
+            Some(_) => self.groups[index as usize] = Some(group),
+            None => self.groups.push(Some(group)),
+        }
         self.index.insert(identity, index);
         Some(index)
     }
@@ -187,19 +137,9 @@ impl Groups {
     #[inline]
     pub fn put(&mut self, memberships: &Memberships, seen: &Seen) {
         for member in memberships.of(self.epoch) {
-            let value = match member.quantity {
-                Quantity::Value => Some(seen.sample.value),
-                Quantity::Rate => seen.rate.filter(|rate| rate.is_finite()),
-            };
-            let Some(Group { spec, steps, .. }) =
-                self.groups.get_mut(member.group as usize).and_then(Option::as_mut)
-            else {
-                continue;
-            };
-            let Some(value) = value else { continue };
-            let made = &mut self.made;
-            let mut close = |closed: &Closed<'_>| make(spec, member.group, closed, made);
-            if steps.put(member.part, seen.sample.timestamp_ms, value, &mut close) == Put::Late {
+            let Some(value) = seen.quantity(member.quantity) else { continue };
+            let Some(Some(group)) = self.groups.get_mut(member.group as usize) else { continue };
+            if group.put(member.part, seen.sample.timestamp_ms, value, &mut self.queue) == Put::Late {
                 self.late += 1;
             }
         }
@@ -208,8 +148,9 @@ impl Groups {
     /// A part ended at `timestamp_ms`, and may come back.
     pub fn end(&mut self, memberships: &Memberships, timestamp_ms: i64) {
         for member in memberships.of(self.epoch) {
-            self.with(member, |group, close| group.steps.end(member.part, timestamp_ms, close));
-            self.end_if_over(member.group);
+            if let Some(Some(group)) = self.groups.get_mut(member.group as usize) {
+                group.end(member.part, timestamp_ms, &mut self.queue);
+            }
         }
     }
 
@@ -220,56 +161,41 @@ impl Groups {
             Departure::Left(memberships, at_ms) => {
                 self.end(&memberships, at_ms);
                 for member in memberships.of(self.epoch) {
-                    self.with(member, |group, close| group.steps.leave(member.part, close));
-                    self.deserted.push(member.group);
+                    if let Some(Some(group)) = self.groups.get_mut(member.group as usize) {
+                        group.leave(member.part, &mut self.queue);
+                        self.deserted.push(member.group);
+                    }
                 }
             }
         }
     }
 
-    fn with(&mut self, member: &Membership, act: impl FnOnce(&mut Group, &mut dyn FnMut(&Closed<'_>))) {
-        let Some(group) = self.groups.get_mut(member.group as usize).and_then(Option::as_mut) else { return };
-        let (spec, made) = (Arc::clone(&group.spec), &mut self.made);
-        act(group, &mut |closed| make(&spec, member.group, closed, made));
-    }
-
-    /// Nobody is there any more: what was made ends.
-    fn end_if_over(&mut self, index: u32) {
-        let Some(group) = self.groups[index as usize].as_ref().filter(|group| group.steps.present() == 0)
-        else {
-            return;
-        };
-        let end = Sample { timestamp_ms: group.steps.newest_ms(), value: stale_marker() };
-        let all = (0..group.made.len() as u32).map(|output| MadeId { group: index, output });
-        self.made.extend(all.map(|of| Made { of, sample: end }));
+    /// The next sample that was made, oldest first.
+    pub fn next_made(&mut self) -> Option<Made> {
+        let next = self.queue.pop_front();
+        if next.is_none() {
+            while let Some(group) = self.deserted.pop() {
+                self.forget_if_deserted(group);
+            }
+        }
+        next
     }
 
     fn forget_if_deserted(&mut self, index: u32) {
-        let deserted =
-            |group: &&mut Option<Group>| group.as_ref().is_some_and(|group| group.steps.members() == 0);
-        if let Some(group) = self.groups.get_mut(index as usize).filter(deserted).and_then(Option::take) {
+        if let Some(group) = self.groups[index as usize].take_if(|group| group.is_deserted()) {
             self.index.remove(&group.identity);
             self.free.push(index);
         }
     }
 
-    /// The next sample that was made, oldest first.
-    pub fn next_made(&mut self) -> Option<Made> {
-        let next = self.made.pop_front();
-        if next.is_none() && !self.deserted.is_empty() {
-            std::mem::take(&mut self.deserted).into_iter().for_each(|group| self.forget_if_deserted(group));
-        }
-        next
-    }
-
     /// The series that `of` stands for; none where its group was forgotten since.
     pub fn series(&mut self, of: MadeId) -> Option<&mut MadeSeries> {
-        self.groups.get_mut(of.group as usize)?.as_mut()?.made.get_mut(of.output as usize)
+        self.groups.get_mut(of.group as usize)?.as_mut()?.series(of.output)
     }
 
     /// Where the made series are.
     pub fn places(&self) -> impl Iterator<Item = SlotId> {
-        self.groups.iter().flatten().flat_map(|group| &group.made).filter_map(|made| made.at)
+        self.groups.iter().flatten().flat_map(Group::made).filter_map(|made| made.at)
     }
 
     /// Samples that came after their steps were closed, since this was last asked.
@@ -278,11 +204,17 @@ impl Groups {
     }
 }
 
-fn make(spec: &Spec, group: u32, closed: &Closed<'_>, made: &mut VecDeque<Made>) {
-    let timestamp_ms = closed.timestamp_ms;
-    spec.make(closed, |output, value| {
-        made.push_back(Made { of: MadeId { group, output }, sample: Sample { timestamp_ms, value } });
-    });
+// === impl Seen ===
+
+impl Seen {
+    #[inline]
+    fn quantity(&self, quantity: Quantity) -> Option<f64> {
+        let quantity = match quantity {
+            Quantity::Value => Some(self.sample.value),
+            Quantity::Rate => self.rate,
+        };
+        quantity.filter(|quantity| quantity.is_finite())
+    }
 }
 
 // === impl Memberships ===
@@ -306,12 +238,12 @@ impl Memberships {
     }
 }
 
-/// A number of `labels` that is the same in every process.
-fn fingerprint(labels: &[(&str, &str)]) -> u64 {
+/// Labels as bytes, each text with its length. Their plain hash is the same in every process.
+fn spelled<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
-    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+    for text in labels.flat_map(|(name, value)| [name, value]) {
         bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());
         bytes.extend_from_slice(text.as_bytes());
     }
-    xxhash_rust::xxh3::xxh3_64(&bytes)
+    bytes
 }

@@ -10,11 +10,14 @@
 //! long as none is later than the watermark, the same bits come out.
 
 mod derive;
+mod group;
 mod groups;
+mod peers;
 mod spec;
 mod steps;
 mod value;
 
-pub use groups::{Departure, Groups, Made, MadeId, MadeSeries, Memberships, Seen};
-pub use spec::{Histogram, Ratio, Shape, Spec, Specs, Sum};
+pub use group::{Made, MadeId, MadeSeries};
+pub use groups::{Departure, Groups, Memberships, Seen};
+pub use spec::{Alike, Given, Histogram, Ratio, Shape, Spec, Specs, Sum};
 pub use value::Signal;

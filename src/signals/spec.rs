@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::derive;
+use super::peers::{Beside, Peers};
 use super::steps::{Closed, Pace};
 use crate::rules::{Kind, Selector};
 use crate::series::labels::METRIC_NAME;
@@ -39,6 +40,8 @@ pub enum Shape {
     Ratio(Ratio),
     /// A sum.
     Sum(Sum),
+    /// The distance of each of several equal series from the others.
+    Peers(Alike),
 }
 
 /// Histograms and summaries, and what is made of them.
@@ -76,6 +79,17 @@ pub struct Sum {
     pub kind: Kind,
 }
 
+/// Series that should behave alike.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alike {
+    /// Selectors of the series.
+    pub selectors: Vec<Selector>,
+    /// Labels in which they differ.
+    pub without: Vec<String>,
+    /// Gauges or counters.
+    pub kind: Kind,
+}
+
 /// What of a part counts in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantity {
@@ -83,6 +97,29 @@ pub(super) enum Quantity {
     Value,
     /// Its increase per second.
     Rate,
+}
+
+/// What a group remembers from step to step.
+#[derive(Debug)]
+pub(super) enum Memory {
+    /// Nothing.
+    Nothing,
+    /// How far peers spread, and were away.
+    Peers(Peers),
+}
+
+/// What a group says of a sample that it makes, where no detector is to judge it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Given {
+    /// How far it is from where it should be.
+    Away {
+        /// Where it should be.
+        expected: f64,
+        /// One standard deviation.
+        spread: f64,
+        /// Its distance in standard deviations.
+        distance: f64,
+    },
 }
 
 /// A series is a part of a group.
@@ -98,9 +135,8 @@ pub(super) struct Claim {
 /// A place among the groups and the made series that are allowed, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
-    groups: Arc<AtomicUsize>,
-    made: Arc<AtomicUsize>,
-    series: usize,
+    of: [Arc<AtomicUsize>; 2],
+    taken: [usize; 2],
 }
 
 // === impl Specs ===
@@ -162,14 +198,35 @@ impl Specs {
         Pace { step_ms: spec.step_ms, watermark_ms: self.watermark_ms, parts }
     }
 
-    /// A place for one more group of `spec`.
-    pub(super) fn seat(&self, spec: &Spec) -> Option<Seat> {
-        let series = spec.shape.outputs().count();
-        let seat = Seat { groups: Arc::clone(&self.groups), made: Arc::clone(&spec.made), series };
-        let groups = self.groups.fetch_add(1, Ordering::Relaxed);
-        let made = spec.made.fetch_add(series, Ordering::Relaxed);
+    /// A place for one more group of `spec` and what is made of the whole of it.
+    pub(super) fn seat_group(&self, spec: &Spec) -> Option<Seat> {
+        let seat = self.seat(spec, 1, spec.shape.outputs().count());
+        seat.filter(|_| self.groups() <= self.max_groups)
+    }
+
+    /// A place for what is made of one more part.
+    pub(super) fn seat_part(&self, spec: &Spec) -> Option<Seat> {
+        self.seat(spec, 0, 1)
+    }
+
+    fn seat(&self, spec: &Spec, groups: usize, series: usize) -> Option<Seat> {
+        self.groups.fetch_add(groups, Ordering::Relaxed);
+        spec.made.fetch_add(series, Ordering::Relaxed);
+        let seat = Seat { of: [Arc::clone(&self.groups), Arc::clone(&spec.made)], taken: [groups, series] };
         // Dropping the seat gives both back.
-        (groups < self.max_groups && made + series <= spec.max_series).then_some(seat)
+        Some(seat).filter(|_| spec.made() <= spec.max_series)
+    }
+}
+
+// === impl Memory ===
+
+impl Memory {
+    /// A new part, where another one may have been.
+    pub(super) fn join(&mut self, part: u32) {
+        match self {
+            Self::Peers(peers) => peers.join(part),
+            Self::Nothing => {}
+        }
     }
 }
 
@@ -202,7 +259,22 @@ impl Spec {
             Shape::Histogram(histogram) => histogram.claim(labels),
             Shape::Ratio(ratio) => ratio.claim(labels, &self.name),
             Shape::Sum(sum) => sum.claim(labels, &self.name),
+            Shape::Peers(alike) => alike.claim(labels),
         }
+    }
+
+    /// What one of its groups remembers at first.
+    pub(super) fn memory(&self) -> Memory {
+        match self.shape {
+            Shape::Peers(_) => Memory::Peers(Peers::default()),
+            Shape::Histogram(_) | Shape::Ratio(_) | Shape::Sum(_) => Memory::Nothing,
+        }
+    }
+
+    /// What the series is called that is made of each part called `name`; none where something is made of the whole
+    /// group.
+    pub(super) fn name_for_part(&self, name: &str) -> Option<String> {
+        matches!(self.shape, Shape::Peers(_)).then(|| format!("{name}:peer"))
     }
 
     /// The names of what is made, for the group of this base name.
@@ -210,9 +282,22 @@ impl Spec {
         self.shape.outputs().map(move |suffix| format!("{base}:{suffix}"))
     }
 
-    /// What is made of a step: calls `each` with the number of the output, in the order of [`Spec::names`].
-    pub(super) fn make(&self, closed: &Closed<'_>, mut each: impl FnMut(u32, f64)) {
-        let mut give = |output, value: Option<f64>| value.into_iter().for_each(|value| each(output, value));
+    /// What is made of a step: calls `each` with the number of the output, in the order of [`Spec::names`] or that of
+    /// the part, its value, and what is given beside it.
+    pub(super) fn make(
+        &self,
+        closed: &Closed<'_>,
+        memory: &mut Memory,
+        mut each: impl FnMut(u32, f64, Option<Given>),
+    ) {
+        if let Memory::Peers(peers) = memory {
+            return peers.compare(closed, |part, value, beside| {
+                let Beside { expected, spread, distance } = beside;
+                each(part, value, Some(Given::Away { expected, spread, distance }));
+            });
+        }
+        let mut give =
+            |output, value: Option<f64>| value.into_iter().for_each(|value| each(output, value, None));
         match &self.shape {
             Shape::Histogram(asked) => {
                 let (mean, rate) = derive::histogram(closed);
@@ -221,6 +306,7 @@ impl Spec {
             }
             Shape::Ratio(_) => give(0, derive::ratio(closed)),
             Shape::Sum(_) => give(0, derive::sum(closed)),
+            Shape::Peers(_) => {}
         }
     }
 }
@@ -240,6 +326,7 @@ impl Shape {
             Self::Histogram(asked) => [asked.mean.then_some("mean"), asked.rate.then_some("rate")],
             Self::Ratio(_) => [Some("ratio"), None],
             Self::Sum(_) => [Some("sum"), None],
+            Self::Peers(_) => [None, None],
         };
         outputs.into_iter().flatten()
     }
@@ -288,6 +375,19 @@ impl Sum {
     }
 }
 
+// === impl Alike ===
+
+impl Alike {
+    fn claim(&self, labels: &[(&str, &str)]) -> Option<Claim> {
+        let kept = || labels.iter().filter(|(name, _)| !self.without.iter().any(|without| without == name));
+        is_selected(&self.selectors, labels).then(|| Claim {
+            role: 0,
+            quantity: Quantity::of(self.kind, labels),
+            labels: kept().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        })
+    }
+}
+
 // === impl Quantity ===
 
 impl Quantity {
@@ -300,8 +400,9 @@ impl Quantity {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.groups.fetch_sub(1, Ordering::Relaxed);
-        self.made.fetch_sub(self.series, Ordering::Relaxed);
+        for (count, taken) in self.of.iter().zip(self.taken) {
+            count.fetch_sub(taken, Ordering::Relaxed);
+        }
     }
 }
 

@@ -183,6 +183,11 @@ impl Steps {
         self.present
     }
 
+    /// Whether no step before `at_ms` is open.
+    pub(super) fn are_closed_before(&self, at_ms: i64) -> bool {
+        self.open.front().is_none_or(|step| step.at_ms >= at_ms)
+    }
+
     /// Time of the newest sample, or end, of any part.
     pub(super) fn newest_ms(&self) -> i64 {
         let ended = self.parts.iter().filter_map(|part| part.ended_ms).max();
@@ -348,7 +353,7 @@ impl Part {
         // A sample that is under way may show yet that it was not away.
         let away = pace.is_away(self.newest_ms, at_ms.saturating_sub(pace.watermark_ms));
         let comes = self.newest_ms < at_ms && !away;
-        let goes_on = !self.left && self.ended_ms.is_none_or(|ended_ms| at_ms < ended_ms);
+        let goes_on = !self.left && self.ended_ms.is_none();
         comes && goes_on && self.counts(at_ms, pace)
     }
 }

@@ -27,6 +27,8 @@ pub struct Signals {
     pub ratios: Vec<RatioSignal>,
     /// Sums by labels.
     pub sums: Vec<SumSignal>,
+    /// Series that should behave alike, such as the replicas of a Deployment.
+    pub peers: Vec<PeersSignal>,
 }
 
 /// Means and rates of classic histograms and summaries: `<family>:mean` is `rate(<family>_sum) / rate(<family>_count)`,
@@ -97,6 +99,25 @@ pub struct SumSignal {
     pub max_series: u32,
 }
 
+/// Series that are equal but for some labels: of each of five or more, `<metric>:peer` scores how far it is from their
+/// median, for two of three steps, in robust standard deviations. It needs no history. `z_threshold` of the rule that
+/// selects `<metric>:peer` is what scores 1, 5 without one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PeersSignal {
+    /// Selectors of the series. Required.
+    #[serde(rename = "match")]
+    pub matches: OneOrMany,
+    /// The labels in which peers differ, such as `[pod, instance]`. Required.
+    pub without: Vec<String>,
+    /// Gauges or counters, as in a rule.
+    pub kind: RawKind,
+    /// As in `ratios`; the scrape interval is the right step for peers. Default: 1m.
+    pub step: PromDuration,
+    /// Series that this entry makes at the most.
+    pub max_series: u32,
+}
+
 const DEFAULT_MAX_SERIES: u32 = 1_000;
 
 // === impl Signals ===
@@ -109,6 +130,7 @@ impl Default for Signals {
             histograms: Vec::new(),
             ratios: Vec::new(),
             sums: Vec::new(),
+            peers: Vec::new(),
         }
     }
 }
@@ -135,9 +157,18 @@ impl Signals {
             check_selectors(&entry.matches, &format!("{path}.match"), findings);
             check_entry(&path, (&entry.name, entry.step, entry.max_series), findings);
         }
-        let names: Vec<_> = self.specs().iter().map(|spec| spec.name().to_owned()).collect();
+        for (entry, path) in numbered(&self.peers, "peers") {
+            check_selectors(&entry.matches, &format!("{path}.match"), findings);
+            let labels = SectionError::Nothing("the labels in which peers differ, such as pod");
+            findings.require(!entry.without.is_empty(), format!("{path}.without"), labels);
+            findings.require(!entry.step.is_zero(), format!("{path}.step"), SectionError::Zero);
+            findings.require(entry.max_series > 0, format!("{path}.max_series"), SectionError::Zero);
+        }
+        let names = self.ratios.iter().map(|entry| format!("{}:ratio", entry.name));
+        let names: Vec<_> =
+            names.chain(self.sums.iter().map(|entry| format!("{}:sum", entry.name))).collect();
         for (at, name) in names.iter().enumerate() {
-            if !name.is_empty() && names[..at].contains(name) {
+            if names[..at].contains(name) {
                 findings.add("signals", SectionError::SameName(name.clone()));
             }
         }
@@ -148,7 +179,8 @@ impl Signals {
         let histograms = self.histograms.iter().map(HistogramSignal::spec);
         let ratios = self.ratios.iter().map(RatioSignal::spec);
         let sums = self.sums.iter().map(SumSignal::spec);
-        let list = histograms.chain(ratios).chain(sums).collect();
+        let peers = self.peers.iter().map(PeersSignal::spec);
+        let list = histograms.chain(ratios).chain(sums).chain(peers).collect();
         Specs::new(list, millis(self.watermark), self.max_groups as usize)
     }
 }
@@ -221,6 +253,29 @@ impl SumSignal {
         let (selectors, by) = (selectors(&self.matches), self.by.clone());
         let shape = Shape::Sum(signals::Sum { selectors, by, kind: self.kind.into() });
         Spec::new(self.name.clone(), shape, self.step.map_or(0, millis), self.max_series as usize)
+    }
+}
+
+// === impl PeersSignal ===
+
+impl Default for PeersSignal {
+    fn default() -> Self {
+        Self {
+            matches: OneOrMany::default(),
+            without: Vec::new(),
+            kind: RawKind::Auto,
+            step: PromDuration::from_secs(60),
+            max_series: DEFAULT_MAX_SERIES,
+        }
+    }
+}
+
+impl PeersSignal {
+    fn spec(&self) -> Spec {
+        let (selectors, without) = (selectors(&self.matches), self.without.clone());
+        let shape = Shape::Peers(signals::Alike { selectors, without, kind: self.kind.into() });
+        let name = self.matches.0.first().cloned().unwrap_or_default();
+        Spec::new(name, shape, millis(self.step), self.max_series as usize)
     }
 }
 

@@ -69,7 +69,9 @@ fn the_mean_and_the_rate_of_a_histogram_are_made_of_its_sum_and_count() {
 #[test]
 fn a_mean_that_rises_is_an_anomaly_although_no_rule_scores_its_parts() {
     let mut house = house(HISTOGRAM);
-    (0..60).for_each(|minute| drop(observe(&mut house, minute, 0.2)));
+    for minute in 0..60 {
+        observe(&mut house, minute, 0.2);
+    }
     assert_eq!(house.emitted("anomaly_score").len(), 2, "the mean and the rate, not the parts");
     let sum = 59.0 * 60.0 * 0.2 + 60.0 * 5.0;
     let end = START + 60 * MINUTE;
@@ -255,4 +257,60 @@ fn any_order_of_arrival_gives_the_same_bits() {
     assert!(straight.len() > 50 && straight.iter().any(|(_, score)| *score != 0));
     assert_eq!(straight, play(&|_| vec![3, 2, 1, 0]));
     assert_eq!(straight, play(&|minute| if minute % 2 == 0 { vec![2, 0, 3, 1] } else { vec![1, 3, 0, 2] }));
+}
+
+const PEERS: &str = "signals: {peers: [{match: memory_bytes, without: [pod], step: 1m}]}";
+
+/// Six pods of which the last one has `last` in each of `minutes`; gives the scores of it, the last in front.
+fn peers(house: &mut House, minutes: std::ops::Range<i64>, last: f64) -> Vec<f64> {
+    let mut scores = Vec::new();
+    for minute in minutes {
+        let value = |pod: i64| if pod == 5 { last } else { 100.0 + ((minute * 3 + pod * 5) % 7) as f64 };
+        let pods: Vec<String> = (0..6).map(|pod| format!("p{pod}")).collect();
+        let at_ms = START + minute * MINUTE;
+        let all: Vec<_> =
+            (0..6).map(|pod| (memory("api", &pods[pod as usize]), at(at_ms, value(pod)))).collect();
+        house.push(&all);
+        let of_last = house.out.iter().filter(|score| score.labels.get("pod") == Some("p5"));
+        scores.extend(of_last.map(|score| score.sample.value));
+    }
+    scores.reverse();
+    scores
+}
+
+#[test]
+fn a_replica_that_is_not_like_its_peers_is_told_without_any_history() {
+    let mut house = house(PEERS);
+    let scores = peers(&mut house, 0..8, 160.0);
+    assert!(scores[0] >= 1.0, "{scores:?}");
+    assert_eq!(scores_for(&house, "memory_bytes:peer").len(), 6);
+    let others = house.out.iter().filter(|score| score.labels.get("pod") != Some("p5"));
+    assert!(others.into_iter().all(|score| score.sample.value < 1.0));
+    let scores = peers(&mut house, 8..12, 103.0);
+    assert!(scores[0] < 1.0, "{scores:?}");
+}
+
+#[test]
+fn peers_that_become_fewer_than_five_end_and_one_that_is_gone_ends_alone() {
+    let mut house = house(PEERS);
+    peers(&mut house, 0..8, 103.0);
+    let end = |pod: &str, at_ms| (memory("api", pod), at(at_ms, stale_marker()));
+    house.push(&[end("p5", START + 8 * MINUTE)]);
+    assert_eq!(ends(&house, "anomaly_score"), [START + 8 * MINUTE]);
+    house.push(&[end("p4", START + 8 * MINUTE)]);
+    let pods = ["p0", "p1", "p2", "p3"];
+    push_memory(&mut house, 8..9, &pods);
+    assert_eq!(ends(&house, "anomaly_score").len(), 4, "four say nothing of each other");
+    push_memory(&mut house, 9..10, &pods);
+    assert_eq!(house.out.iter().filter(|score| score.name.value() == "anomaly_score").count(), 0);
+}
+
+#[test]
+fn a_rule_sets_how_far_a_peer_may_be() {
+    let rule = "rules: [{match: 'memory_bytes:peer', z_threshold: 50, provide_series: [anomaly_score, yhat, yhat_upper]}]";
+    let mut house = house(&format!("{PEERS}\n{rule}"));
+    let scores = peers(&mut house, 0..8, 160.0);
+    assert!(scores.iter().all(|score| *score < 1.0 || *score > 90.0), "{scores:?}");
+    assert!(house.emitted("yhat").iter().all(|median| (100.0..107.0).contains(median)));
+    assert!(house.emitted("yhat_upper").iter().all(|upper| *upper > 160.0));
 }

@@ -1,0 +1,246 @@
+//! One group: its parts, their steps, and the series that are made of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::spec::{Given, Memory, Seat, Spec, Specs};
+use super::steps::{Closed, Put, Steps};
+use crate::batch::{Key, Sample, stale_marker};
+use crate::series::SlotId;
+use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
+
+/// Parts that a group may have.
+const MAX_PARTS: usize = 10_000;
+
+/// A sample that was made of a group.
+#[derive(Clone, Copy, Debug)]
+pub struct Made {
+    /// Which series it is of.
+    pub of: MadeId,
+    /// Its time and value; a stale marker where it ends.
+    pub sample: Sample,
+    /// What the group says of it, where it is not to be judged by a detector.
+    pub given: Option<Given>,
+}
+
+/// A series that is made of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MadeId {
+    pub(super) group: u32,
+    pub(super) output: u32,
+}
+
+/// What is kept of a series that is made of a group.
+#[derive(Clone, Debug)]
+pub struct MadeSeries {
+    /// Its labels.
+    pub labels: Arc<SeriesLabels>,
+    /// Where in the table it was last.
+    pub at: Option<SlotId>,
+    /// Whether it has shown a sample since it ended.
+    told: bool,
+}
+
+/// What was made and waits to be taken.
+pub(super) type Queue = VecDeque<Made>;
+
+/// Labels of a group, sorted.
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// Number of an entry, and the hash of the labels of a group.
+pub(super) type Identity = (u16, Key);
+
+#[derive(Debug)]
+pub(super) struct Group {
+    /// Its number in its scope, and by what it is found there.
+    index: u32,
+    pub(super) identity: Identity,
+    spec: Arc<Spec>,
+    steps: Steps,
+    memory: Memory,
+    /// What is made of the whole; or of each part, by its index.
+    made: Vec<MadeSeries>,
+    /// Parts of which something is made and that have ended, each with the time: what is made of them ends once the
+    /// steps before are closed.
+    ends: Vec<(i64, u32)>,
+    /// The places that all of it takes.
+    _seat: Seat,
+    seats_of_parts: Vec<Option<Seat>>,
+}
+
+// === impl Group ===
+
+impl Group {
+    /// The group of `labels` and the number `index`, if there is room for one more.
+    pub(super) fn new(
+        (index, identity): (u32, Identity),
+        specs: &Specs,
+        spec: &Arc<Spec>,
+        labels: &Pairs,
+        interner: &Interner,
+    ) -> Option<Self> {
+        let seat = specs.seat_group(spec)?;
+        let pairs: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let made = spec.names(name(&pairs)).map(|name| MadeSeries::new(&name, &pairs, interner)).collect();
+        Some(Self {
+            index,
+            identity,
+            spec: Arc::clone(spec),
+            steps: Steps::new(specs.pace(spec)),
+            memory: spec.memory(),
+            made,
+            ends: Vec::new(),
+            _seat: seat,
+            seats_of_parts: Vec::new(),
+        })
+    }
+
+    /// Takes in a part of these `labels`, if there is room for one more.
+    pub(super) fn join(
+        &mut self,
+        specs: &Specs,
+        labels: &[(&str, &str)],
+        (fingerprint, role): (u64, u16),
+        interner: &Interner,
+    ) -> Option<u32> {
+        if self.steps.members() >= MAX_PARTS {
+            return None;
+        }
+        let Some(name) = self.spec.name_for_part(name(labels)) else {
+            return Some(self.steps.join(fingerprint, role));
+        };
+        let seat = specs.seat_part(&self.spec)?;
+        let part = self.steps.join(fingerprint, role);
+        let series = MadeSeries::new(&name, labels, interner);
+        // Of a part whose place it takes, what was made has ended with it.
+        match self.made.get_mut(part as usize) {
+            Some(place) => {
+                *place = series;
+                self.seats_of_parts[part as usize] = Some(seat);
+            }
+            None => {
+                self.made.push(series);
+                self.seats_of_parts.push(Some(seat));
+            }
+        }
+        self.memory.join(part);
+        Some(part)
+    }
+
+    /// A sample of a part.
+    #[inline]
+    pub(super) fn put(&mut self, part: u32, timestamp_ms: i64, value: f64, queue: &mut Queue) -> Put {
+        let Self { index, spec, steps, memory, made, .. } = self;
+        let mut close = |closed: &Closed<'_>| make(spec, *index, closed, memory, made, queue);
+        let put = steps.put(part, timestamp_ms, value, &mut close);
+        if !self.ends.is_empty() {
+            self.end_parts(queue);
+        }
+        put
+    }
+
+    /// A part ended at `timestamp_ms`, and may come back.
+    pub(super) fn end(&mut self, part: u32, timestamp_ms: i64, queue: &mut Queue) {
+        let Self { index, spec, steps, memory, made, .. } = self;
+        let mut close = |closed: &Closed<'_>| make(spec, *index, closed, memory, made, queue);
+        steps.end(part, timestamp_ms, &mut close);
+        if self.made_of_parts() {
+            self.ends.push((timestamp_ms, part));
+            self.end_parts(queue);
+        } else if self.steps.present() == 0 {
+            let end_ms = self.steps.newest_ms();
+            (0..self.made.len() as u32).for_each(|output| self.end_output(output, end_ms, queue));
+        }
+    }
+
+    /// Ends what was made of parts that have ended, if nothing more of them can come.
+    fn end_parts(&mut self, queue: &mut Queue) {
+        for (end_ms, part) in std::mem::take(&mut self.ends) {
+            if self.steps.are_closed_before(end_ms) {
+                self.end_output(part, end_ms, queue);
+            } else {
+                self.ends.push((end_ms, part));
+            }
+        }
+    }
+
+    /// A part that has ended is forgotten.
+    pub(super) fn leave(&mut self, part: u32, queue: &mut Queue) {
+        let Self { index, spec, steps, memory, made, .. } = self;
+        let mut close = |closed: &Closed<'_>| make(spec, *index, closed, memory, made, queue);
+        steps.leave(part, &mut close);
+        self.end_parts(queue);
+        if let Some(seat) = self.seats_of_parts.get_mut(part as usize) {
+            *seat = None;
+        }
+    }
+
+    /// Whether nobody is left in it.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.steps.members() == 0
+    }
+
+    /// What is made of it.
+    pub(super) fn made(&self) -> &[MadeSeries] {
+        &self.made
+    }
+
+    pub(super) fn series(&mut self, output: u32) -> Option<&mut MadeSeries> {
+        self.made.get_mut(output as usize)
+    }
+
+    fn made_of_parts(&self) -> bool {
+        !self.seats_of_parts.is_empty()
+    }
+
+    fn end_output(&mut self, output: u32, timestamp_ms: i64, queue: &mut Queue) {
+        let Some(series) = self.made.get_mut(output as usize) else { return };
+        if std::mem::take(&mut series.told) {
+            let of = MadeId { group: self.index, output };
+            queue.push_back(Made { of, sample: Sample { timestamp_ms, value: stale_marker() }, given: None });
+        }
+    }
+}
+
+/// Has made of a step what is to be made of it.
+fn make(
+    spec: &Spec,
+    group: u32,
+    closed: &Closed<'_>,
+    memory: &mut Memory,
+    made: &mut [MadeSeries],
+    queue: &mut Queue,
+) {
+    let timestamp_ms = closed.timestamp_ms;
+    let before = queue.len();
+    spec.make(closed, memory, |output, value, given| {
+        if let Some(series) = made.get_mut(output as usize) {
+            series.told = true;
+            let of = MadeId { group, output };
+            queue.push_back(Made { of, sample: Sample { timestamp_ms, value }, given });
+        }
+    });
+    if spec.name_for_part("").is_some() && queue.len() == before {
+        // There are too few of them by now to say anything of each other.
+        for (output, series) in made.iter_mut().enumerate().filter(|(_, series)| series.told) {
+            series.told = false;
+            let of = MadeId { group, output: output as u32 };
+            queue.push_back(Made { of, sample: Sample { timestamp_ms, value: stale_marker() }, given: None });
+        }
+    }
+}
+
+// === impl MadeSeries ===
+
+impl MadeSeries {
+    /// The series called `name` of the labels of another one.
+    fn new(name: &str, labels: &[(&str, &str)], interner: &Interner) -> Self {
+        let named = |&(label, value): &(_, _)| (label, if label == METRIC_NAME { name } else { value });
+        let labels: Vec<(&str, &str)> = labels.iter().map(named).collect();
+        Self { labels: Arc::new(SeriesLabels::of_scored(&labels, interner)), at: None, told: false }
+    }
+}
+
+fn name<'a>(labels: &[(&'a str, &'a str)]) -> &'a str {
+    labels.iter().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value)
+}
