@@ -2,15 +2,18 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::Pipeline;
 use super::settings::Settings;
-use crate::detect::{Explanation, State};
+use crate::batch::Sample;
+use crate::detect::{Explanation, Judgement, State};
 use crate::model::Model;
 use crate::rules::Selector;
-use crate::series::{ScopeName, Series, Standing};
+use crate::series::{Scope, ScopeName, Series, SlotId, Standing};
+use crate::signals::Origin;
 
 /// A series, and why its newest sample was given its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -28,13 +31,39 @@ pub struct Explained {
     pub rule: String,
     /// The version of the model that judges.
     pub model: String,
+    /// What it is made of, if it is made of others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub made_of: Option<Origin>,
+    /// What was said of its newest sample, where no detector judges it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub given: Option<Given>,
     /// Nothing where there is no forecast: the series has ended, or has shown too little.
     pub explanation: Option<Explanation>,
+}
+
+/// The score of a sample that was not judged by a detector, but by what its series is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Given {
+    /// When, in milliseconds since the epoch.
+    pub timestamp_ms: i64,
+    /// Its value.
+    pub value: f64,
+    /// Its score.
+    pub score: f64,
+    /// What it should be, and the band around that.
+    pub expected: f64,
+    /// The lower edge of the band; `null` in JSON where only rises count.
+    pub lower: f64,
+    /// The upper edge of the band; `null` in JSON where only falls count.
+    pub upper: f64,
 }
 
 /// What is copied of a series, so that nobody waits for it meanwhile.
 struct Copied {
     explained: Explained,
+    /// Whose it is and where it stands, if it was made of others.
+    made: Option<(Arc<Scope>, SlotId)>,
     rule: u16,
     state: State,
     /// When, and what of the newest sample is judged.
@@ -56,11 +85,11 @@ impl Pipeline {
         let (model, settings) = (self.model.current(), self.settings());
         let mut found = Vec::new();
         for chunk in 0..self.series.chunks() {
-            self.series.for_chunk(chunk, |_, series| {
+            self.series.for_chunk(chunk, |id, series| {
                 let is_current = series.generation == settings.generation;
                 let labels: Vec<_> = series.labels.scored().collect();
                 if found.len() < limit && is_current && selector.matches(&labels) {
-                    found.push(Copied::of(series, &settings, &model.version));
+                    found.push(Copied::of((id, series), &settings, &model.version));
                 }
             });
             if found.len() >= limit {
@@ -76,12 +105,12 @@ impl Pipeline {
         let (model, settings) = (self.model.current(), self.settings());
         let mut highest: BinaryHeap<Reverse<Ranked>> = BinaryHeap::with_capacity(limit + 1);
         for chunk in 0..self.series.chunks() {
-            self.series.for_chunk(chunk, |_, series| {
+            self.series.for_chunk(chunk, |id, series| {
                 let Some(score) = present_score(series, &settings) else { return };
                 let lowest = highest.peek().map_or(0.0, |Reverse(ranked)| ranked.score);
                 // Copied only if it is among the highest so far, which few are.
                 if highest.len() < limit || score > lowest {
-                    let copied = Copied::of(series, &settings, &model.version);
+                    let copied = Copied::of((id, series), &settings, &model.version);
                     highest.push(Reverse(Ranked { score, copied }));
                     if highest.len() > limit {
                         highest.pop();
@@ -94,7 +123,8 @@ impl Pipeline {
     }
 
     fn explained(&self, copied: Vec<Copied>, model: &Model, settings: &Settings) -> Vec<Explained> {
-        let explain = |Copied { mut explained, rule, state, newest }: Copied| {
+        let explain = |Copied { mut explained, made, rule, state, newest }: Copied| {
+            explained.made_of = made.and_then(|(scope, id)| scope.groups().origin(id));
             let demands = &settings.plan(rule).demands;
             explained.explanation =
                 newest.and_then(|(at_ms, signal)| model.detector.explain(&state, at_ms, signal, demands));
@@ -109,6 +139,15 @@ fn present_score(series: &Series, settings: &Settings) -> Option<f64> {
     let is_there = series.generation == settings.generation && series.standing != Standing::Out;
     // A stale marker is no number, and above nothing.
     series.score.filter(|score| is_there && *score > 0.0)
+}
+
+// === impl Given ===
+
+impl Given {
+    fn of(given: &Judgement, sample: Sample) -> Self {
+        let Judgement { score, expected, lower, upper } = *given;
+        Self { timestamp_ms: sample.timestamp_ms, value: sample.value, score, expected, lower, upper }
+    }
 }
 
 // === impl Ranked ===
@@ -136,7 +175,7 @@ impl Eq for Ranked {}
 // === impl Copied ===
 
 impl Copied {
-    fn of(series: &Series, settings: &Settings, model: &str) -> Self {
+    fn of((id, series): (SlotId, &Series), settings: &Settings, model: &str) -> Self {
         let (tenant, target) = match series.scope().name() {
             ScopeName::Tenant(tenant) => (Some(tenant.to_string()), None),
             ScopeName::Target(target) => (None, Some(target.to_string())),
@@ -148,11 +187,18 @@ impl Copied {
             target,
             rule: settings.rule_name(series.rule).to_owned(),
             model: model.to_owned(),
+            made_of: None,
+            given: series.given.as_deref().zip(series.newest).map(|(given, sample)| Given::of(given, sample)),
             explanation: None,
         };
+        let made = series.made.then(|| (Arc::clone(series.scope()), id));
         // A stale marker is no number, and has no signal.
         let signal = |newest| Some((newest, series.signal.at(series.taught, newest)?));
-        let newest = series.newest.and_then(signal).map(|(newest, signal)| (newest.timestamp_ms, signal));
-        Self { explained, rule: series.rule, state: series.state.clone(), newest }
+        let newest = series
+            .newest
+            .filter(|_| series.given.is_none())
+            .and_then(signal)
+            .map(|(newest, signal)| (newest.timestamp_ms, signal));
+        Self { explained, made, rule: series.rule, state: series.state.clone(), newest }
     }
 }

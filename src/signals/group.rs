@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::spec::{Given, Memory, Seat, Spec, Specs};
 use super::steps::{Closed, Put, Steps};
 use crate::batch::{Key, Sample, stale_marker};
@@ -39,6 +41,20 @@ pub struct MadeSeries {
     pub at: Option<SlotId>,
     /// Whether it has shown a sample since it ended.
     told: bool,
+}
+
+/// What a made series is made of.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Origin {
+    /// What kind of signal it is: `histogram`, `ratio`, `sum` or `peers`.
+    pub signal: &'static str,
+    /// The name of the entry that asks for it, or its first selector.
+    pub entry: String,
+    /// Series of its group that are there.
+    pub parts: usize,
+    /// Seconds of a step; 0 where each timestamp is one.
+    pub step_seconds: f64,
 }
 
 /// What was made and waits to be taken.
@@ -183,6 +199,15 @@ impl Group {
     /// What is made of it.
     pub(super) fn made(&self) -> &[MadeSeries] {
         &self.made
+    }
+
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            signal: self.spec.signal(),
+            entry: self.spec.name().to_owned(),
+            parts: self.steps.present(),
+            step_seconds: self.spec.step_ms() as f64 / 1e3,
+        }
     }
 
     pub(super) fn series(&mut self, output: u32) -> Option<&mut MadeSeries> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::group::{Group, Identity, Made, MadeId, MadeSeries, Pairs, Queue};
+use super::group::{Group, Identity, Made, MadeId, MadeSeries, Origin, Pairs, Queue};
 use super::spec::{Claim, Quantity, Spec, Specs};
 use super::steps::Put;
 use crate::batch::{Key, Sample};
@@ -196,6 +196,12 @@ impl Groups {
     /// Where the made series are.
     pub fn places(&self) -> impl Iterator<Item = SlotId> {
         self.groups.iter().flatten().flat_map(Group::made).filter_map(|made| made.at)
+    }
+
+    /// What the made series at `place` in the table is made of.
+    pub fn origin(&self, place: SlotId) -> Option<Origin> {
+        let mut groups = self.groups.iter().flatten();
+        groups.find(|group| group.made().iter().any(|made| made.at == Some(place))).map(Group::origin)
     }
 
     /// Samples that came after their steps were closed, since this was last asked.

@@ -17,7 +17,7 @@ mod spec;
 mod steps;
 mod value;
 
-pub use group::{Made, MadeId, MadeSeries};
+pub use group::{Made, MadeId, MadeSeries, Origin};
 pub use groups::{Departure, Groups, Memberships, Seen};
 pub use spec::{Alike, Given, Histogram, Ratio, Shape, Spec, Specs, Sum};
 pub use value::Signal;

@@ -243,6 +243,21 @@ impl Spec {
         &self.name
     }
 
+    /// What kind of signal it is.
+    pub fn signal(&self) -> &'static str {
+        match self.shape {
+            Shape::Histogram(_) => "histogram",
+            Shape::Ratio(_) => "ratio",
+            Shape::Sum(_) => "sum",
+            Shape::Peers(_) => "peers",
+        }
+    }
+
+    /// Milliseconds of a step; 0 where each timestamp is one.
+    pub fn step_ms(&self) -> i64 {
+        self.step_ms
+    }
+
     /// Series that are made of its groups.
     pub fn made(&self) -> usize {
         self.made.load(Ordering::Relaxed)

@@ -7,6 +7,7 @@ mod operations;
 mod promises;
 mod receivers;
 mod secrets;
+mod signals;
 mod truth;
 mod wirings;
 

@@ -83,8 +83,17 @@ impl Prometheus {
 
     /// The instant vector that `promql` has now.
     pub(crate) async fn query(&self, promql: &str) -> Vec<Element> {
+        self.ask(promql, "").await
+    }
+
+    /// The instant vector that `promql` had at a time, in milliseconds since the epoch.
+    pub(crate) async fn query_at(&self, promql: &str, at_ms: i64) -> Vec<Element> {
+        self.ask(promql, &format!("&time={}.{:03}", at_ms / 1_000, at_ms % 1_000)).await
+    }
+
+    async fn ask(&self, promql: &str, more: &str) -> Vec<Element> {
         let query: String = url::form_urlencoded::byte_serialize(promql.as_bytes()).collect();
-        let url = format!("http://{}/api/v1/query?query={query}", self.address);
+        let url = format!("http://{}/api/v1/query?query={query}{more}", self.address);
         let answer = http::get(&url).await.unwrap();
         assert_eq!(answer.status, 200, "{promql}: {}", answer.text());
         let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
