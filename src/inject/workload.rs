@@ -85,6 +85,20 @@ impl Replica {
         Self(names.iter().map(|name| get(name).into()).collect())
     }
 
+    /// The value of the label at `at`.
+    pub fn value(&self, at: usize) -> Option<&str> {
+        self.0.get(at).map(|value| &**value)
+    }
+
+    /// The same without the value at `at`: all replicas that differ in this alone are one.
+    pub fn without(&self, at: usize) -> Self {
+        let mut rest = self.clone();
+        if let Some(value) = rest.0.get_mut(at) {
+            *value = Box::default();
+        }
+        rest
+    }
+
     fn pairs<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = (&'a str, &'a str)> {
         names.iter().map(String::as_str).zip(self.0.iter().map(|value| &**value))
     }

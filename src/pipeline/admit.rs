@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::inherit::Estate;
 use super::leave::{Farewell, end_of};
 use super::observe::{Observer, seconds};
 use super::settings::Settings;
@@ -26,6 +27,8 @@ pub(super) struct Admission<'a> {
     pub(super) settings: &'a Settings,
     pub(super) visit: &'a Visit<'a>,
     replica: &'a Replica,
+    /// The replica of the pair that was heard before this one.
+    before: Option<Arc<str>>,
     pub(super) walk: Walk<'a>,
     now_s: u32,
     labels: LabelBuffer,
@@ -54,6 +57,7 @@ impl<'a> Admission<'a> {
         settings: &'a Settings,
         visit: &'a Visit<'a>,
         replica: &'a Replica,
+        before: Option<Arc<str>>,
         cursor: &Cursor,
     ) -> Self {
         let mut walk = pipeline.series.walk(cursor);
@@ -65,6 +69,7 @@ impl<'a> Admission<'a> {
             settings,
             visit,
             replica,
+            before,
             walk,
             now_s: seconds(visit.now_ms),
             labels: LabelBuffer::default(),
@@ -146,10 +151,20 @@ impl<'a> Admission<'a> {
         if !self.visit.wiring.teaches() {
             return Ok(None);
         }
+        let estate = self.estate(&sorted);
         self.pipeline.make_room(self.settings, &newcomer, rule)?;
         // Also of this series, where it comes back: what it has sent before ends before it begins anew.
         self.pipeline.bid_farewells(self.visit.scope, self.replica, observer);
         let id = table.insert(&newcomer, rule, self.settings.generation).ok_or(Reason::SeriesLimit)?;
+        let (pipeline, settings, tally) = (self.pipeline, self.settings, &mut observer.tally);
+        match estate {
+            Some(estate) => pipeline.endow(settings, id, estate, tally),
+            None => {
+                let begun_ms = self.visit.batch.samples_of(span).first().map(|first| first.timestamp_ms);
+                let begun_ms = begun_ms.unwrap_or(self.visit.now_ms);
+                pipeline.welcome(settings, self.visit.scope, id, begun_ms, self.now_s, tally);
+            }
+        }
         self.walk.continue_behind(id);
         if let Some(series) = self.walk.series(id) {
             self.pipeline.enrol(self.settings, series, &sorted, observer);
@@ -164,6 +179,12 @@ impl<'a> Admission<'a> {
             (series.taught, series.newest) = (None, None);
             series.generation = series.generation.wrapping_sub(1); // it is to be selected anew
         }
+    }
+
+    /// What the other replica of the pair leaves to the series of labels `sorted`, if that was heard before.
+    fn estate(&self, sorted: &[(&str, &str)]) -> Option<Estate> {
+        let before = self.before.as_deref()?;
+        self.pipeline.estate_of(self.settings, self.visit.scope, sorted, before, self.now_s)
     }
 
     /// The rules have changed since the series was selected: asks them again. `false` if none selects it.
@@ -192,6 +213,7 @@ impl<'a> Admission<'a> {
             if signal != series.signal {
                 // What was learned of the value says nothing of the rate.
                 (series.signal, series.state, series.taught) = (signal, Default::default(), None);
+                series.inherited = None;
             }
             return true;
         }
@@ -274,6 +296,12 @@ impl Pipeline {
 
     /// Takes a series out of the table and out of every count. What it owes is to be sent.
     pub(super) fn evict(&self, settings: &Settings, id: SlotId) -> Option<(Arc<Scope>, Farewell)> {
+        let (series, farewell) = self.take_out(settings, id)?;
+        farewell.map(|farewell| (Arc::clone(series.scope()), farewell))
+    }
+
+    /// The same, and what it has learned is given too.
+    pub(super) fn take_out(&self, settings: &Settings, id: SlotId) -> Option<(Series, Option<Farewell>)> {
         let mut series = self.series.evict(id)?;
         let farewell = self.retire(settings, &mut series);
         if !series.memberships.is_empty() {
@@ -284,7 +312,7 @@ impl Pipeline {
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);
         }
-        farewell.map(|farewell| (Arc::clone(series.scope()), farewell))
+        Some((series, farewell))
     }
 
     /// What `series` owes when its score series are called by `settings` and are `outputs` from now on. What

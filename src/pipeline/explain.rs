@@ -12,7 +12,8 @@ use crate::batch::Sample;
 use crate::detect::{Explanation, Judgement, State};
 use crate::model::Model;
 use crate::rules::Selector;
-use crate::series::{Scope, ScopeName, Series, SlotId, Standing};
+use crate::series::labels::SeriesLabels;
+use crate::series::{Inherited, Scope, ScopeName, Series, SlotId, Standing};
 use crate::signals::Origin;
 
 /// A series, and why its newest sample was given its score.
@@ -29,6 +30,9 @@ pub struct Explained {
     pub target: Option<String>,
     /// The rule that decides.
     pub rule: String,
+    /// Whose state it went on with, if with another's: what was learned before it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherited: Option<InheritedFrom>,
     /// The version of the model that judges.
     pub model: String,
     /// What it is made of, if it is made of others.
@@ -57,6 +61,16 @@ pub struct Given {
     pub lower: f64,
     /// The upper edge of the band; `null` in JSON where only falls count.
     pub upper: f64,
+}
+
+/// The series that another one goes on from.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InheritedFrom {
+    /// Those of its labels that differ from the heir's.
+    pub labels: BTreeMap<String, String>,
+    /// When it ended, or was last seen, in milliseconds since the epoch.
+    pub ended_ms: i64,
 }
 
 /// What is copied of a series, so that nobody waits for it meanwhile.
@@ -172,6 +186,16 @@ impl PartialEq for Ranked {
 
 impl Eq for Ranked {}
 
+// === impl InheritedFrom ===
+
+impl InheritedFrom {
+    fn of(inherited: &Inherited, own: &SeriesLabels) -> Self {
+        let others = inherited.from.scored().filter(|(name, value)| own.get(name) != Some(value));
+        let labels = others.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Self { labels, ended_ms: inherited.ended_ms }
+    }
+}
+
 // === impl Copied ===
 
 impl Copied {
@@ -186,6 +210,7 @@ impl Copied {
             tenant,
             target,
             rule: settings.rule_name(series.rule).to_owned(),
+            inherited: series.inherited.as_deref().map(|from| InheritedFrom::of(from, &series.labels)),
             model: model.to_owned(),
             made_of: None,
             given: series.given.as_deref().zip(series.newest).map(|(given, sample)| Given::of(given, sample)),

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::inherit::Left;
 use super::observe::{Observer, seconds};
 use super::settings::Settings;
 use super::{Pipeline, Visit};
@@ -196,7 +197,14 @@ impl Pipeline {
     }
 
     /// Retires what the target's page before this one held and this one does not; all of either lies in `chunks`.
-    pub(super) fn retire_absent(&self, settings: &Settings, visit: &Visit<'_>, chunks: &[u32]) {
+    /// Those that may leave something go to `left`.
+    pub(super) fn retire_absent(
+        &self,
+        settings: &Settings,
+        visit: &Visit<'_>,
+        chunks: &[u32],
+        left: &mut Vec<Left>,
+    ) {
         let now_s = seconds(visit.now_ms);
         for chunk in chunks {
             self.series.for_chunk(*chunk, |_, series| {
@@ -205,24 +213,28 @@ impl Pipeline {
                     // Not being on the page is its end.
                     drop(self.retire(settings, series));
                     depart(series);
+                    left.extend(Left::of(settings, series, visit.now_ms));
                 }
             });
         }
     }
 
-    /// Retires series of a part of the table that were not seen for the idle timeout.
-    pub(super) fn sweep(&self, settings: &Settings, now_s: u32) {
+    /// Retires series of a part of the table that were not seen for the idle timeout. Those that may leave something
+    /// go to `left`.
+    pub(super) fn sweep(&self, settings: &Settings, now_s: u32, left: &mut Vec<Left>) {
         let idle_s = settings.limits.idle_after_s;
-        let mut left = Vec::new();
+        let mut owed = Vec::new();
         for chunk in self.sweep.due(self.series.chunks(), idle_s / TURNS_IN_IDLE_TIME, now_s) {
             self.series.for_chunk(chunk, |_, series| {
                 if series.is_there() && series.seen_s < now_s.saturating_sub(idle_s) {
                     let farewell = self.retire(settings, series);
                     depart(series);
-                    left.extend(farewell.map(|farewell| (Arc::clone(series.scope()), farewell)));
+                    owed.extend(farewell.map(|farewell| (Arc::clone(series.scope()), farewell)));
+                    let last = series.newest.or(series.taught);
+                    left.extend(last.and_then(|last| Left::of(settings, series, last.timestamp_ms)));
                 }
             });
         }
-        left.into_iter().for_each(|(scope, farewell)| self.keep(settings, &scope, farewell, now_s));
+        owed.into_iter().for_each(|(scope, farewell)| self.keep(settings, &scope, farewell, now_s));
     }
 }

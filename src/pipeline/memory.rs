@@ -81,6 +81,11 @@ impl Pipeline {
             (series.signal, series.taught, series.newest) = (signal, taught, newest);
             (series.score, series.state) = (score, state);
         });
+        let labels = self.series.with(id, |series| std::sync::Arc::clone(&series.labels));
+        if let Some(labels) = labels.filter(|_| settings.ha_pair.is_some()) {
+            let replica = settings.replica_of(&scope, &labels);
+            self.elections.recall(&settings, &scope, &replica, now_ms);
+        }
         plan.series.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }

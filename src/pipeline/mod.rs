@@ -4,10 +4,12 @@ mod admit;
 mod budget;
 mod clash;
 mod explain;
+mod inherit;
 mod leave;
 mod make;
 mod memory;
 mod observe;
+mod replicas;
 mod settings;
 mod tally;
 
@@ -21,12 +23,13 @@ use parking_lot::RwLock;
 use crate::batch::{Batch, LabelSource};
 use crate::inject::{Emit, ScoreSample, Workloads};
 use crate::model::ModelHandle;
-use crate::series::{Scope, ScopeName, Scopes, Table};
+use crate::series::{Heirs, Scope, ScopeName, Scopes, Table};
 use admit::Admission;
 use observe::Observer;
+use replicas::Voice;
 
 pub use budget::{Budget, RuleBudget};
-pub use explain::Explained;
+pub use explain::{Explained, InheritedFrom};
 pub use memory::{Forgotten, Memory};
 pub use settings::{Limits, Settings};
 pub use tally::{Reason, Tally};
@@ -43,6 +46,8 @@ pub struct Pipeline {
     sweep: leave::Sweep,
     farewells: leave::Farewells,
     taken: clash::Taken,
+    heirs: Heirs,
+    elections: replicas::Elections,
     injected: AtomicUsize,
 }
 
@@ -112,6 +117,8 @@ impl Pipeline {
             sweep: leave::Sweep::default(),
             farewells: leave::Farewells::default(),
             taken: clash::Taken::default(),
+            heirs: Heirs::default(),
+            elections: replicas::Elections::default(),
             injected: AtomicUsize::new(0),
         }
     }
@@ -128,8 +135,14 @@ impl Pipeline {
         let mut observer = Observer::new(self, &model.detector, &settings, visit, out);
         self.end_unasked(&settings, &mut observer);
         self.bid_farewells(visit.scope, &replica, &mut observer);
+        let voice = self.elections.hear(&settings, visit.scope, &replica, visit.now_ms);
+        let Voice::Heard { before } = voice else {
+            observer.tally.unscored(Reason::Replica, visit.batch.samples.len() as u64);
+            observer.tell_workloads(visit, &replica);
+            return observer.tally;
+        };
         let mut cursor = visit.scope.take_cursor();
-        let mut admission = Admission::new(self, &settings, visit, &replica, &cursor);
+        let mut admission = Admission::new(self, &settings, visit, &replica, before, &cursor);
         let mut next = 0;
         while next < visit.batch.series.len() {
             let walked =
@@ -144,12 +157,17 @@ impl Pipeline {
         admission.score_made(&mut observer);
         let last = std::mem::replace(&mut cursor, admission.into_cursor());
         match visit.wiring.is_whole() {
-            true => self.retire_absent(&settings, visit, &cursor.chunks_with(&last)),
+            true => {
+                let chunks = cursor.chunks_with(&last);
+                self.retire_absent(&settings, visit, &chunks, &mut observer.left);
+            }
             false => cursor.keep_trail(last),
         }
         visit.scope.put_cursor(cursor);
         observer.tell_workloads(visit, &replica);
-        self.sweep(&settings, observe::seconds(visit.now_ms));
+        let now_s = observe::seconds(visit.now_ms);
+        self.sweep(&settings, now_s, &mut observer.left);
+        self.pass_on(&settings, observer.left, now_s, &mut observer.tally);
         observer.tally
     }
 

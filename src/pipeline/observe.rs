@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
+use super::inherit::Left;
 use super::leave::Farewell;
 use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
@@ -30,6 +31,8 @@ pub(super) struct Observer<'a, E> {
     /// The groups of the scope; nobody's where a score is only repeated.
     pub(super) groups: Option<MutexGuard<'a, Groups>>,
     out: &'a mut E,
+    /// Series that ended, and may leave something.
+    pub(super) left: Vec<Left>,
     pub(super) tally: Tally,
 }
 
@@ -52,6 +55,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             teach: visit.wiring.teaches(),
             groups: Some(visit.scope.groups()),
             out,
+            left: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -292,11 +296,15 @@ impl<'a, E: Emit> Observer<'a, E> {
             series.memberships.present = false;
             groups.end(&series.memberships, timestamp_ms);
         }
+        let has_ended = series.newest.is_some_and(|newest| is_stale_marker(newest.value));
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = series.is_emitting().then_some(stale_marker());
         // Its end was sent, in time.
         drop(self.pipeline.retire(self.settings, series));
         series.seen_s = self.now_s;
+        if !has_ended {
+            self.left.extend(Left::of(self.settings, series, timestamp_ms));
+        }
     }
 
     /// The series became anomalous, or ordinary again, or is counted from now on.
@@ -382,6 +390,7 @@ pub(super) fn repeat(
         teach: false,
         groups: None,
         out,
+        left: Vec::new(),
         tally: Tally::default(),
     };
     observer.repeat(series);

@@ -3,9 +3,10 @@
 use std::sync::atomic::AtomicUsize;
 
 use super::Visit;
+use super::replicas::HaPair;
 use crate::detect::{Demands, Direction};
 use crate::inject::{Injected, Names, Replica};
-use crate::rules::{self, Emit, Kind, Rule, RuleId, RuleSet};
+use crate::rules::{self, Emit, Inheritance, Kind, Rule, RuleId, RuleSet};
 use crate::series::labels::SeriesLabels;
 use crate::series::{Scope, ScopeLimits, ScopeName};
 use crate::signals::{Signal, Specs};
@@ -28,6 +29,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Labels that tell the replicas of a highly available pair apart.
     pub ha_labels: Vec<String>,
+    /// How one replica of a pair is elected, if one is.
+    pub(super) ha_pair: Option<HaPair>,
     /// Other names that were in force, each until the generation it stands with.
     earlier_names: Vec<(u16, Names)>,
     /// Counts up with every configuration, to tell which series were selected by an older one.
@@ -56,6 +59,9 @@ pub struct Limits {
 pub(super) struct Plan {
     /// Whether its series are judged, and not only looked at for the sake of others.
     pub(super) judged: bool,
+    /// What the rule is called.
+    pub(super) name: Box<str>,
+    pub(super) inheritance: Option<Inheritance>,
     pub(super) demands: Demands,
     pub(super) kind: Kind,
     pub(super) emit: Emit,
@@ -82,6 +88,7 @@ impl Settings {
             names,
             limits,
             ha_labels: Vec::new(),
+            ha_pair: None,
             earlier_names: Vec::new(),
             generation: 0,
         }
@@ -97,6 +104,14 @@ impl Settings {
     /// The same with replicas that are told apart by `ha_labels`.
     pub fn with_ha_labels(self, ha_labels: Vec<String>) -> Self {
         Self { ha_labels, ..self }
+    }
+
+    /// The same with one replica of each pair heard: which it is stands in `label`, one of the replica labels. After
+    /// `failover_ms` without it another takes over.
+    pub fn with_one_replica(mut self, label: &str, failover_ms: i64) -> Self {
+        let at = self.ha_labels.iter().position(|name| name == label);
+        self.ha_pair = at.map(|at| HaPair { at, failover_ms });
+        self
     }
 
     /// Follows `before`: counts on, and remembers what its series are called.
@@ -195,6 +210,8 @@ impl Plan {
     fn new(rule: &Rule) -> Self {
         Self {
             judged: true,
+            name: rule.name.as_str().into(),
+            inheritance: rule.inheritance.clone(),
             demands: demands(rule),
             kind: rule.kind,
             emit: rule.emit,

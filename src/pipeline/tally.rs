@@ -35,6 +35,8 @@ pub enum Reason {
     ScoreLimit,
     /// Scored, but the stream has a series of its own that is called what the score series would be.
     Clash,
+    /// Of a replica that is not the elected one of its pair.
+    Replica,
 }
 
 /// What came of one batch.
@@ -58,6 +60,8 @@ pub struct Tally {
     pub late: u64,
     /// Times that a series did not become a part of a group, since there were as many as allowed.
     pub groups_refused: u64,
+    /// Series that went on with what another one had learned.
+    pub inherited: u64,
     unscored: [u64; Reason::ALL.len()],
 }
 
@@ -65,7 +69,7 @@ pub struct Tally {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Limit,
         Self::Undecodable,
         Self::TenantLimit,
@@ -81,6 +85,7 @@ impl Reason {
         Self::NotFinite,
         Self::ScoreLimit,
         Self::Clash,
+        Self::Replica,
     ];
 
     /// The value of the metric label `reason`.
@@ -101,6 +106,7 @@ impl Reason {
             Self::NotFinite => "not_finite",
             Self::ScoreLimit => "score_limit",
             Self::Clash => "clash",
+            Self::Replica => "replica",
         }
     }
 }

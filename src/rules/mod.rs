@@ -9,6 +9,6 @@ mod timezone;
 
 pub use config::{RawRule, RuleError};
 pub use preset::Preset;
-pub use rule::{Bounds, Direction, Emit, Kind, Output, Outputs, Rule, Sides};
+pub use rule::{Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
 pub use selector::{MatchOp, Matcher, Selector, SelectorError};
 pub use set::{OutputNames, RuleId, RuleSet, RuleSetError};

@@ -45,6 +45,8 @@ pub struct Rule {
     pub emit: Emit,
     /// Which series are sent for each scored one.
     pub provide_series: Outputs,
+    /// Whether a new series goes on with what one that ended has learned, and which.
+    pub inheritance: Option<Inheritance>,
     /// The rule says that its series are not scored.
     pub exclude: bool,
 }
@@ -100,6 +102,16 @@ pub enum Emit {
     /// From the first score of at least this much until one falls below half of it; then a stale
     /// marker ends the series.
     Above(f64),
+}
+
+/// Which series are one and the same to whoever runs what they measure, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inheritance {
+    /// Labels that do not count, `__name__` not among them. What a person chose of a pod's name counts in any case.
+    pub without: Vec<String>,
+    /// The most stream time between the end of the one and the beginning of the other, whichever was first, in
+    /// milliseconds.
+    pub within_ms: i64,
 }
 
 /// A series that Sidelong makes of a scored one.

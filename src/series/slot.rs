@@ -47,10 +47,21 @@ pub struct Series {
     pub workload: Option<Arc<Workload>>,
     /// Labels of the parts of its score, once they are asked for.
     pub parts: Option<Box<PartLabels>>,
+    /// Whose state it goes on with, if with another's.
+    pub inherited: Option<Box<Inherited>>,
     /// Labels of its score series.
     pub labels: Arc<SeriesLabels>,
     pub(super) scope: Arc<Scope>,
     pub(super) keys: [Key; 2],
+}
+
+/// The series that another one goes on from.
+#[derive(Clone, Debug)]
+pub struct Inherited {
+    /// Its labels.
+    pub from: Arc<SeriesLabels>,
+    /// When it ended, or was last seen, in milliseconds since the epoch.
+    pub ended_ms: i64,
 }
 
 /// The labels of each part of a score.
@@ -90,6 +101,12 @@ impl Series {
     /// Whether somebody is to be told when it ends.
     pub fn is_there(&self) -> bool {
         self.is_counted() || self.memberships.present
+    }
+
+    /// Goes on with what another series has learned. Its own samples stay its own.
+    pub fn go_on_from(&mut self, state: detect::State, inherited: Inherited) {
+        self.state = state;
+        self.inherited = Some(Box::new(inherited));
     }
 
     #[inline]

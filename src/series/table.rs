@@ -253,6 +253,7 @@ impl Table {
             given: None,
             workload: None,
             parts: None,
+            inherited: None,
             labels,
             scope: Arc::clone(newcomer.scope),
             keys: [newcomer.key; 2],

@@ -34,6 +34,7 @@ pub struct PushMetrics {
     stale: Counter,
     late: Counter,
     groups_refused: Counter,
+    inherited: Counter,
     unscored: [Counter; Reason::ALL.len()],
     unscored_family: Family<Why, Counter>,
     pub(super) hashed: Counter,
@@ -133,6 +134,7 @@ impl Default for PushMetrics {
             stale: Counter::default(),
             late: Counter::default(),
             groups_refused: Counter::default(),
+            inherited: Counter::default(),
             unscored,
             unscored_family,
             hashed: Counter::default(),
@@ -165,6 +167,7 @@ impl PushMetrics {
         self.stale.inc_by(tally.stale);
         self.late.inc_by(tally.late);
         self.groups_refused.inc_by(tally.groups_refused);
+        self.inherited.inc_by(tally.inherited);
         for (counter, reason) in self.unscored.iter().zip(Reason::ALL) {
             let count = tally.unscored_for(reason);
             if count > 0 {
@@ -280,6 +283,11 @@ impl PushMetrics {
             "sidelong_stale_markers",
             "Stale markers sent for score series",
             self.stale.clone(),
+        );
+        registry.register(
+            "sidelong_inherited_states",
+            "Series that went on with what another one had learned (identity_without, scores.ha_replica_label)",
+            self.inherited.clone(),
         );
         registry.register(
             "sidelong_unscored",

@@ -1,7 +1,9 @@
 //! The corridor, driven as the doors drive it, with label sets in place of wire bytes.
 
+mod heirs;
 mod leaving;
 mod outputs;
+mod replicas;
 mod room;
 mod samples;
 mod selection;

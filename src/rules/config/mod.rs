@@ -4,13 +4,16 @@ mod values;
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::values::{Deviation, OneOrMany, Range, RawEmit};
-use super::rule::{Bounds, Direction, Emit, Kind, Output, Outputs, Rule, Sides};
+use super::rule::{Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
+use super::selector::NAME;
 use super::{Selector, SelectorError, timezone};
+use crate::config::units::PromDuration;
 use crate::detect::{AlertBudget, Method, Zone};
 
 /// One entry of `rules`: which series are scored, and how. The first rule that matches a series
@@ -94,6 +97,16 @@ pub struct RawRule {
     /// label `part` and sum to 1, none while the score is 0). Default: `[anomaly_score]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provide_series: Option<Vec<RawOutput>>,
+    /// Labels that do not count for who a series is, such as `[pod, instance, container_id]`: what a rollout changes.
+    /// A new series that else equals one that ended within `inherit_within` goes on with what that one has learned,
+    /// instead of warming up. Of a label `pod` what its controller did not generate still counts: `api` of
+    /// `api-7d9f8b6c5-x2x9z`. Default: none, every new series begins anew.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identity_without: Vec<String>,
+    /// The most time, by the timestamps of the samples, between the end of a series and the beginning of its heir,
+    /// whichever was first, from `1s` to `1d`. Default: 10m.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inherit_within: Option<PromDuration>,
     /// Leaves the selected series unscored, although a later rule or preset would take them.
     #[serde(skip_serializing_if = "is_default")]
     pub exclude: bool,
@@ -223,6 +236,29 @@ pub enum RuleError {
         /// The number.
         value: u32,
     },
+    /// A label without which a series is no series, or no label.
+    #[error(
+        "{name:?} cannot be left out of who a series is; name labels that a rollout changes, such as pod or instance"
+    )]
+    NoIdentity {
+        /// Its place in the list.
+        index: usize,
+        /// The name.
+        name: String,
+    },
+    /// A time in which nobody could inherit, or in which anybody could.
+    #[error(
+        "{value} cannot be the time between an end and its heir; write a duration from {low} to {high}",
+        low = PromDuration::from_secs(INHERIT_WITHIN.start().as_secs()),
+        high = PromDuration::from_secs(INHERIT_WITHIN.end().as_secs())
+    )]
+    BadInheritance {
+        /// The duration.
+        value: PromDuration,
+    },
+    /// A time without anything to inherit.
+    #[error("inherit_within needs identity_without; name there the labels that a rollout changes")]
+    NobodyInherits,
     /// No series would be sent.
     #[error("provide_series is empty; name at least anomaly_score, or set exclude: true")]
     NothingProvided,
@@ -238,6 +274,10 @@ pub(super) const DEFAULT_WARM_UP: u32 = 16;
 
 /// The longest warm-up: a week of samples every five seconds and some more.
 const MAX_WARM_UP: u32 = 200_000;
+
+/// Between the end of a series and the beginning of its heir.
+const DEFAULT_INHERIT_WITHIN: Duration = Duration::from_secs(600);
+const INHERIT_WITHIN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// Keeps what a rule leaves out from being written.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -274,6 +314,7 @@ impl RawRule {
             timezone: self.timezone(&mut errors),
             emit: self.emit(&mut errors),
             provide_series: self.outputs(&mut errors),
+            inheritance: self.inheritance(&mut errors),
             exclude: self.exclude,
         };
         if self.clip_predictions && self.data_range.is_none() {
@@ -363,6 +404,24 @@ impl RawRule {
         }
     }
 
+    fn inheritance(&self, errors: &mut Vec<RuleError>) -> Option<Inheritance> {
+        let within = self.inherit_within.map_or(DEFAULT_INHERIT_WITHIN, PromDuration::get);
+        if let Some(value) = self.inherit_within.filter(|_| !INHERIT_WITHIN.contains(&within)) {
+            errors.push(RuleError::BadInheritance { value });
+        }
+        if self.identity_without.is_empty() {
+            errors.extend(self.inherit_within.map(|_| RuleError::NobodyInherits));
+            return None;
+        }
+        for (index, name) in self.identity_without.iter().enumerate() {
+            if name.is_empty() || name == NAME {
+                errors.push(RuleError::NoIdentity { index, name: name.clone() });
+            }
+        }
+        let within_ms = i64::try_from(within.as_millis()).unwrap_or(i64::MAX);
+        Some(Inheritance { without: self.identity_without.clone(), within_ms })
+    }
+
     fn outputs(&self, errors: &mut Vec<RuleError>) -> Outputs {
         match &self.provide_series {
             None => Outputs::SCORE,
@@ -420,6 +479,8 @@ impl RuleError {
             Self::BadTimezone { .. } => "timezone".to_owned(),
             Self::NothingToClipTo => "clip_predictions".to_owned(),
             Self::BadWarmUp { .. } => "min_n_samples_seen".to_owned(),
+            Self::NoIdentity { index, .. } => format!("identity_without[{index}]"),
+            Self::BadInheritance { .. } | Self::NobodyInherits => "inherit_within".to_owned(),
             Self::NothingProvided => "provide_series".to_owned(),
         }
     }
@@ -497,6 +558,29 @@ mod tests {
         );
         let told = errors_of("{match: node_load1, alert_budget: 7, detector: zscore}");
         assert!(told[0].starts_with("alert_budget: alert_budget is for detector: hybrid"), "{told:?}");
+    }
+
+    #[test]
+    fn who_inherits_is_said_by_labels_and_a_time_that_has_bounds() {
+        let checked =
+            rule("{match: up, identity_without: [pod, instance], inherit_within: 1h}").check().unwrap();
+        let heirs = checked.inheritance.unwrap();
+        assert_eq!(
+            (heirs.without, heirs.within_ms),
+            (vec!["pod".to_owned(), "instance".to_owned()], 3_600_000)
+        );
+        let default = rule("{match: up, identity_without: [pod]}").check().unwrap().inheritance.unwrap();
+        assert_eq!(default.within_ms, 600_000);
+        assert_eq!(rule("match: up").check().unwrap().inheritance, None);
+        assert_eq!(
+            errors_of("{match: up, identity_without: [pod, __name__], inherit_within: 2d}"),
+            [
+                "inherit_within: 2d cannot be the time between an end and its heir; write a duration from 1s to 1d",
+                "identity_without[1]: \"__name__\" cannot be left out of who a series is; name labels that a rollout \
+                 changes, such as pod or instance",
+            ]
+        );
+        assert!(errors_of("{match: up, inherit_within: 5m}")[0].contains("needs identity_without"));
     }
 
     #[test]
