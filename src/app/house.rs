@@ -259,7 +259,10 @@ fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateEr
     };
     let settings = Settings::new((*config.rules).clone(), names, limits);
     let settings = settings.with_signals(config.signals.specs(), config.scores.emit.into());
-    Ok(settings.with_ha_labels(config.scores.ha_labels.clone()))
+    let settings = settings.with_ha_labels(config.scores.ha_labels.clone());
+    let Some(label) = &config.scores.ha_replica_label else { return Ok(settings) };
+    let failover_ms = i64::try_from(config.scores.ha_failover_timeout.as_millis()).unwrap_or(i64::MAX);
+    Ok(settings.with_one_replica(label, failover_ms))
 }
 
 /// Milliseconds since the epoch.

@@ -37,6 +37,9 @@ pub enum SectionError {
     /// Two options that must differ.
     #[error("{0} is already used by {1}; choose another")]
     Same(String, String),
+    /// A name that must be one of a list.
+    #[error("{0:?} is not in {1}; add it there, too")]
+    NotAmong(String, &'static str),
     /// A value that must not be below another one.
     #[error("{0} must be at least {1}")]
     Below(String, String),

@@ -39,6 +39,13 @@ pub struct Scores {
     /// Labels by which a receiver tells the replicas of a highly available pair. A score request never
     /// mixes two of their values.
     pub ha_labels: Vec<String>,
+    /// Which of `ha_labels` names the replica, such as `__replica__`; the others name the pair. Then one replica of a
+    /// pair is elected, as Mimir's HA tracker does it, and the other's samples pass through unscored: the series of
+    /// both have one state, and each alert is one. Default: none, the replicas are scored apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha_replica_label: Option<String>,
+    /// After this time without the elected replica another takes over, with all that was learned.
+    pub ha_failover_timeout: PromDuration,
     /// Labels that make a workload. For each, the numbers of its scored and of its anomalous series are
     /// sent, whatever `emit` says.
     pub workload_labels: Vec<String>,
@@ -66,6 +73,8 @@ impl Default for Scores {
             max_queue_age: PromDuration::from_secs(300),
             yield_for: PromDuration::from_secs(60),
             ha_labels: vec!["cluster".to_owned(), "__replica__".to_owned()],
+            ha_replica_label: None,
+            ha_failover_timeout: PromDuration::from_secs(30),
             workload_labels: vec!["namespace".to_owned(), "job".to_owned()],
             max_lanes: 1_000,
             min_backoff: PromDuration::from_millis(30),
@@ -84,12 +93,17 @@ impl Scores {
             ("max_queue_size", self.max_queue_size.as_bytes() == 0),
             ("max_queue_age", self.max_queue_age.is_zero()),
             ("yield_for", self.yield_for.is_zero()),
+            ("ha_failover_timeout", self.ha_failover_timeout.is_zero()),
             ("max_lanes", self.max_lanes == 0),
             ("min_backoff", self.min_backoff.is_zero()),
             ("emit.above", matches!(self.emit, RawEmit::Above(score) if score <= 0.0 || !score.is_finite())),
         ];
         for (option, is_zero) in zero {
             findings.require(!is_zero, format!("scores.{option}"), SectionError::Zero);
+        }
+        if let Some(label) = &self.ha_replica_label {
+            let unknown = SectionError::NotAmong(label.clone(), "scores.ha_labels");
+            findings.require(self.ha_labels.contains(label), "scores.ha_replica_label", unknown);
         }
         // F3: a receiver that is back is noticed within a minute.
         let minute = PromDuration::from_secs(60);
