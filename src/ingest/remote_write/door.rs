@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -58,6 +58,10 @@ struct Shared {
     /// Desks of requests that are received here, in loop-back mode.
     desks: Mutex<Vec<Desk>>,
 }
+
+/// How the HA trackers of Cortex, Mimir and what is made of them say it (`replicasNotMatchError`), the misspelling
+/// theirs.
+const NOT_HEARD: [&[u8]; 2] = [b"replicas did not mach", b"replicas did not match"];
 
 // === impl PushDoor ===
 
@@ -193,10 +197,15 @@ impl Shared {
 }
 
 /// A 2xx, or a 2.0 answer that counts samples as written although it refuses others.
+///
+/// An HA tracker answers 202 to the replica that it does not hear: the sender is to be content, and nothing was
+/// written. It is known by its text, since other receivers answer 202 to what they will write in a moment.
 fn counts_as_written(answer: &Answer) -> bool {
     let written = answer.headers.get("x-prometheus-remote-write-samples-written");
     let count = written.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    answer.status.is_success() || count.is_some_and(|count| count > 0)
+    let is_passed_over = answer.status == StatusCode::ACCEPTED
+        && NOT_HEARD.iter().any(|text| memchr::memmem::find(&answer.body, text).is_some());
+    (answer.status.is_success() && !is_passed_over) || count.is_some_and(|count| count > 0)
 }
 
 fn response(answer: Answer) -> Response<Bytes> {
@@ -204,4 +213,28 @@ fn response(answer: Answer) -> Response<Bytes> {
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_ha_tracker_passes_over_was_not_written() {
+        let written = |status: u16, body: &str, count: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(count) = count {
+                headers.insert("x-prometheus-remote-write-samples-written", count.parse().expect("a number"));
+            }
+            let status = StatusCode::from_u16(status).expect("a status");
+            counts_as_written(&Answer { status, headers, body: Bytes::from(body.to_owned()) })
+        };
+        let passed_over = "replicas did not mach, rejecting sample: replica=b, elected=a";
+        assert!(!written(202, passed_over, None));
+        assert!(!written(202, &passed_over.replace("mach", "match"), Some("0")));
+        assert!(written(202, "", None), "taken, to be written in a moment");
+        assert!(written(202, passed_over, Some("3")), "of the other replica's samples in it");
+        assert!(written(200, "", None) && written(204, "", Some("0")));
+        assert!(!written(400, "", None) && written(400, "", Some("2")));
+    }
 }
