@@ -1,9 +1,9 @@
 //! What a rollout of 100 pods costs and hides: `cargo bench --bench rollout`.
 //!
-//! One workload of synthetic pods with a daily season, each a little unlike the others, is scored for four days at
-//! steps of 15 seconds by the presets. Then all pods are replaced within five minutes, by others of the same work: their
+//! One workload of synthetic pods with a daily season, each a little unlike the others, is scored for four days by the
+//! presets. Then all pods are replaced within five minutes, by others of the same work: their
 //! caches are cold at first and they burn processor time while they start. Ten minutes after the last one, five of
-//! them each use 2.5 times the processor time, 1.8 times the memory, answer 20 times the errors or take 3 times as long.
+//! them each use half more processor time, 0.4 times more memory, answer five times the errors or take half longer.
 //! Counted are alerts on all other series in the first hour of the new pods, and which of these troubles are found. The
 //! same is played with the presets as they are, and with `identity_without` taken out of them.
 
@@ -19,16 +19,18 @@ use sidelong::series::labels::Interner;
 use sidelong::series::{Scope, ScopeName, Scopes, Spelling, Table};
 use sidelong::simulate::synth::{Fleet, FleetOptions, MONDAY_MS, Plan};
 
-const STEP_MS: i64 = 15_000;
+/// Steps of the samples.
+const STEPS_MS: [i64; 2] = [15_000, 60_000];
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const PODS: usize = 100;
-/// Pods that are replaced in one step; each wave is a fleet of its own, which starts then.
-const WAVE: usize = 5;
-const ROLLOUT_MS: i64 = (PODS / WAVE) as i64 * STEP_MS;
+/// The time from the first pod to the last. Those that are replaced in one step are a fleet of their own.
+const ROLLOUT_MS: i64 = 300_000;
 const LEARNED_MS: i64 = 96 * HOUR_MS;
 /// From one pod to the one that takes its place.
-const HANDOVER_MS: i64 = 30_000;
+const HANDOVER_MS: i64 = 60_000;
+/// A trouble that is found later is not found.
+const FOUND_WITHIN_MS: i64 = 20 * MINUTE_MS;
 const STARTING_MS: i64 = 90_000;
 const STARTING_CORES: f64 = 0.4;
 /// Seed of a fleet, and the hour of the day of its rollout.
@@ -43,6 +45,8 @@ enum Way {
     OldFirst,
     /// The new one starts first, and nobody says that the old one ended: its samples have timestamps of their own.
     Untold,
+    /// Not at all: what could be had at best.
+    Never,
 }
 
 /// What goes wrong with one pod in five.
@@ -54,10 +58,10 @@ struct Trouble {
 }
 
 const TROUBLES: [Trouble; 4] = [
-    Trouble { series: "container_cpu_usage_seconds_total", code: "", factor: 2.5 },
-    Trouble { series: "container_memory_working_set_bytes", code: "", factor: 1.8 },
-    Trouble { series: "http_requests_total", code: "500", factor: 20.0 },
-    Trouble { series: "http_request_duration_seconds_sum", code: "", factor: 3.0 },
+    Trouble { series: "container_cpu_usage_seconds_total", code: "", factor: 1.5 },
+    Trouble { series: "container_memory_working_set_bytes", code: "", factor: 1.4 },
+    Trouble { series: "http_requests_total", code: "500", factor: 5.0 },
+    Trouble { series: "http_request_duration_seconds_sum", code: "", factor: 1.5 },
 ];
 
 /// A series of one pod, as it is exported.
@@ -68,7 +72,8 @@ struct Line {
     trouble: Option<Trouble>,
     /// Its place in the fleet.
     at: usize,
-    read: Option<f64>,
+    /// What was read there last, and when.
+    read: Option<(i64, f64)>,
     told: f64,
     is_anomalous: bool,
     alerts: u32,
@@ -94,7 +99,15 @@ struct Corridor {
     inherited: u64,
 }
 
-/// What came of one rollout.
+/// One rollout.
+#[derive(Clone, Copy)]
+struct Rollout {
+    step_ms: i64,
+    way: Way,
+    rollout_ms: i64,
+}
+
+/// What came of some rollouts.
 #[derive(Default)]
 struct Outcome {
     alerts: u32,
@@ -104,10 +117,15 @@ struct Outcome {
 }
 
 fn main() {
-    let learned: Vec<_> = ROLLOUTS.iter().map(|(seed, hour)| learn(*seed, *hour)).collect();
-    let usual: f64 =
-        learned.iter().map(|(_, _, alerts_an_hour)| alerts_an_hour).sum::<f64>() / learned.len() as f64;
-    println!("{PODS} pods of 7 series; alerts an hour without a rollout: {usual:.1}\n");
+    for step_ms in STEPS_MS {
+        play(step_ms);
+    }
+}
+
+/// Prints the table of rollouts at steps of `step_ms`.
+fn play(step_ms: i64) {
+    let learned: Vec<_> = ROLLOUTS.iter().map(|(seed, hour)| learn(step_ms, *seed, *hour)).collect();
+    println!("{PODS} pods of 7 series, a sample every {} s\n", step_ms / 1_000);
     println!(
         "| pods are replaced | identity_without | states inherited | alerts in the first hour | troubles found | after, median |"
     );
@@ -116,85 +134,113 @@ fn main() {
         (Way::NewFirst, "new ones first"),
         (Way::OldFirst, "old ones first"),
         (Way::Untold, "new ones first, no stale markers"),
+        (Way::Never, "never"),
     ] {
         for inherits in [false, true] {
+            if way == Way::Never && inherits {
+                continue; // nobody leaves anything
+            }
             let mut sum = Outcome::default();
-            for ((seed, _), (memories, rollout_ms, _)) in ROLLOUTS.iter().zip(&learned) {
-                roll_out(way, inherits, *seed, *rollout_ms, memories, &mut sum);
+            for ((seed, _), (memories, rollout_ms)) in ROLLOUTS.iter().zip(&learned) {
+                roll_out(
+                    Rollout { step_ms, way, rollout_ms: *rollout_ms },
+                    inherits,
+                    *seed,
+                    memories,
+                    &mut sum,
+                );
             }
             let rounds = ROLLOUTS.len() as f64;
             sum.delays_ms.sort_unstable();
-            let median = sum
-                .delays_ms
-                .get(sum.delays_ms.len() / 2)
-                .map_or("never".to_owned(), |ms| format!("{} s", ms / 1_000));
+            let median = sum.delays_ms.get(sum.delays_ms.len() / 2);
             println!(
-                "| {name} | {} | {:.0} | {:.1} | {} of {} | {median} |",
+                "| {name} | {} | {:.0} | {:.1} | {} of {} | {} |",
                 if inherits { "as in the presets" } else { "none" },
                 sum.inherited as f64 / rounds,
                 f64::from(sum.alerts) / rounds,
                 sum.delays_ms.len(),
                 sum.troubled,
+                median.map_or("never".to_owned(), |ms| format!("{} s", ms / 1_000)),
             );
         }
     }
+    println!();
 }
 
-/// What four days teach; when the rollout begins; and how many alerts an hour there were on the last day.
-fn learn(seed: u64, hour: i64) -> (Vec<Memory>, i64, f64) {
+/// What four days teach, and when the rollout begins.
+fn learn(step_ms: i64, seed: u64, hour: i64) -> (Vec<Memory>, i64) {
     let start_ms = MONDAY_MS + hour * HOUR_MS;
     let mut corridor = Corridor::new(true, &[], start_ms);
     let mut pods = [Pods::new(seed, 0, 0..PODS, start_ms)];
     let rollout_ms = start_ms + LEARNED_MS;
-    let mut before = 0;
-    for at_ms in (start_ms..rollout_ms).step_by(STEP_MS as usize) {
-        if at_ms == rollout_ms - 24 * HOUR_MS {
-            before = alerts(&pods);
-        }
-        corridor.step(&mut pods, at_ms, |_| Some(false), i64::MAX);
+    for at_ms in (start_ms..rollout_ms).step_by(step_ms as usize) {
+        corridor.step(&mut pods, at_ms, |_, _| Some(false), i64::MAX);
     }
-    let memories =
-        (0..corridor.pipeline.series().chunks()).flat_map(|chunk| corridor.pipeline.memories(chunk));
-    (memories.collect(), rollout_ms, f64::from(alerts(&pods) - before) / 24.0)
+    let chunks = 0..corridor.pipeline.series().chunks();
+    (chunks.flat_map(|chunk| corridor.pipeline.memories(chunk)).collect(), rollout_ms)
 }
 
-fn roll_out(way: Way, inherits: bool, seed: u64, rollout_ms: i64, memories: &[Memory], sum: &mut Outcome) {
+fn roll_out(rollout: Rollout, inherits: bool, seed: u64, memories: &[Memory], sum: &mut Outcome) {
+    let Rollout { step_ms, way, rollout_ms } = rollout;
     let mut corridor = Corridor::new(inherits, memories, rollout_ms);
     let mut old = Pods::new(seed, 0, 0..PODS, rollout_ms - LEARNED_MS);
-    old.read(rollout_ms - STEP_MS, i64::MAX);
+    if way != Way::Never {
+        old.lines.iter_mut().for_each(|line| line.trouble = None);
+    }
+    old.read(rollout_ms - step_ms, i64::MAX);
     let mut all = vec![old];
     let troubled_ms = rollout_ms + ROLLOUT_MS + 10 * MINUTE_MS;
-    for at_ms in (rollout_ms..rollout_ms + ROLLOUT_MS + HOUR_MS).step_by(STEP_MS as usize) {
-        let wave = ((at_ms - rollout_ms) / STEP_MS) as usize;
-        let begins_ms = |pod: usize| rollout_ms + (pod / WAVE) as i64 * STEP_MS;
-        if wave * WAVE < PODS {
-            let seed = seed * 1_000 + wave as u64;
-            all.push(Pods::new(seed, 1, wave * WAVE..(wave + 1) * WAVE, at_ms));
+    for at_ms in (rollout_ms..rollout_ms + ROLLOUT_MS + HOUR_MS).step_by(step_ms as usize) {
+        if let Some(numbers) = rollout.begin_at(at_ms) {
+            all.push(Pods::new(seed * 1_000 + numbers.start as u64, 1, numbers, at_ms));
         }
-        let is_there = |line: &Line, started_ms: i64| {
-            if started_ms >= rollout_ms {
-                return Some(false);
-            }
-            let ends_ms = begins_ms(line.pod) + if way == Way::OldFirst { -HANDOVER_MS } else { HANDOVER_MS };
-            let said = way != Way::Untold && at_ms - STEP_MS < ends_ms;
-            if at_ms < ends_ms { Some(false) } else { said.then_some(true) }
-        };
-        corridor.step_with(&mut all, at_ms, is_there, troubled_ms);
+        corridor.step(
+            &mut all,
+            at_ms,
+            |line, started_ms| rollout.is_there(line, started_ms, at_ms),
+            troubled_ms,
+        );
     }
     sum.inherited += corridor.inherited;
-    for line in all.iter().skip(1).flat_map(|pods| &pods.lines) {
+    let judged = if way == Way::Never { &all[..] } else { &all[1..] };
+    for line in judged.iter().flat_map(|pods| &pods.lines) {
         match line.trouble {
             None => sum.alerts += line.alerts,
             Some(_) => {
                 sum.troubled += 1;
-                sum.delays_ms.extend(line.found_ms.map(|found_ms| found_ms - troubled_ms));
+                let delay_ms = line.found_ms.map(|found_ms| found_ms - troubled_ms);
+                sum.delays_ms.extend(delay_ms.filter(|delay_ms| *delay_ms <= FOUND_WITHIN_MS));
             }
         }
     }
 }
 
-fn alerts(pods: &[Pods]) -> u32 {
-    pods.iter().flat_map(|pods| &pods.lines).map(|line| line.alerts).sum()
+// === impl Rollout ===
+
+impl Rollout {
+    /// Pods that are replaced in one step.
+    fn wave(&self) -> usize {
+        (PODS as i64 * self.step_ms / ROLLOUT_MS) as usize
+    }
+
+    /// The numbers of the pods that begin at `at_ms`, if any do.
+    fn begin_at(&self, at_ms: i64) -> Option<Range<usize>> {
+        let since_ms = at_ms - self.rollout_ms - if self.way == Way::OldFirst { HANDOVER_MS } else { 0 };
+        let first = usize::try_from(since_ms / self.step_ms).ok()? * self.wave();
+        let begins = self.way != Way::Never && since_ms >= 0 && first < PODS;
+        begins.then(|| first..first + self.wave())
+    }
+
+    /// Whether `line` ends at `at_ms` (`true`) or goes on (`false`), or nothing where it is not there.
+    fn is_there(&self, line: &Line, started_ms: i64, at_ms: i64) -> Option<bool> {
+        if started_ms >= self.rollout_ms || self.way == Way::Never {
+            return Some(false);
+        }
+        let turn_ms = self.rollout_ms + (line.pod / self.wave()) as i64 * self.step_ms;
+        let ends_ms = turn_ms + if self.way == Way::OldFirst { 0 } else { HANDOVER_MS };
+        let is_told = self.way != Way::Untold && at_ms - self.step_ms < ends_ms;
+        if at_ms < ends_ms { Some(false) } else { is_told.then_some(true) }
+    }
 }
 
 // === impl Pods ===
@@ -221,12 +267,12 @@ impl Pods {
                 series.name() == trouble.series && code.map_or("", |(_, code)| code) == trouble.code
             };
             // One pod in five has a trouble, each of its own kind.
-            let kind = (number % WAVE == 0).then(|| &TROUBLES[number / WAVE % TROUBLES.len()]);
+            let kind = number.is_multiple_of(5).then(|| &TROUBLES[number / 5 % TROUBLES.len()]);
             Line {
                 labels,
                 pod: number,
                 counts: series.is_counter(),
-                trouble: kind.filter(is_of).filter(|_| generation > 0).copied(),
+                trouble: kind.filter(is_of).copied(),
                 at,
                 read: None,
                 told: 0.0,
@@ -248,15 +294,15 @@ impl Pods {
             let value = self.values[line.at];
             let factor = line.trouble.filter(|_| at_ms >= troubled_ms).map_or(1.0, |trouble| trouble.factor);
             if line.counts {
-                line.told += (value - line.read.unwrap_or(value)) * factor;
-                let is_cpu = line.labels[0].1 == TROUBLES[0].series;
-                if is_cpu && is_starting && line.read.is_some() {
-                    line.told += STARTING_CORES * STEP_MS as f64 / 1e3;
+                let (since_ms, before) = line.read.unwrap_or((at_ms, value));
+                line.told += (value - before) * factor;
+                if is_starting && line.labels[0].1 == TROUBLES[0].series {
+                    line.told += STARTING_CORES * (at_ms - since_ms) as f64 / 1e3;
                 }
             } else {
                 line.told = value * factor;
             }
-            line.read = Some(value);
+            line.read = Some((at_ms, value));
         }
     }
 }
@@ -289,13 +335,9 @@ impl Corridor {
         Self { _slot: slot, pipeline, scope, inherited: 0 }
     }
 
-    fn step(&mut self, all: &mut [Pods], at_ms: i64, ends: impl Fn(&Line) -> Option<bool>, troubled_ms: i64) {
-        self.step_with(all, at_ms, |line, _| ends(line), troubled_ms);
-    }
-
     /// Writes all that is there as one request. `ends` says of a line that it goes on (`false`), ends now (`true`) or
     /// is not there.
-    fn step_with(
+    fn step(
         &mut self,
         all: &mut [Pods],
         at_ms: i64,
@@ -352,10 +394,11 @@ fn take_scores(
         let Some(score) = scores.next_if(of_line) else { continue };
         let is_anomalous = score.sample.value >= 1.0;
         line.alerts += u32::from(is_anomalous && !line.is_anomalous);
-        line.is_anomalous = is_anomalous;
-        if is_anomalous && at_ms >= troubled_ms {
+        // One that was called before is not found by that.
+        if is_anomalous && !line.is_anomalous && at_ms >= troubled_ms {
             line.found_ms.get_or_insert(at_ms);
         }
+        line.is_anomalous = is_anomalous;
     }
     assert!(scores.next().is_none(), "every score is of a line");
 }

@@ -17,7 +17,7 @@ pub(super) trait Kept: Sized {
 
 /// Implements [`Kept`] field by field; those `without` are not kept, and begin anew.
 macro_rules! kept {
-    ($type:ty { $($field:ident),* $(,)? } $(without $anew:ident)?) => {
+    ($type:ty { $($field:ident),* $(,)? } $(without $($anew:ident),+)?) => {
         impl $crate::detect::kept::Kept for $type {
             fn layout(to: &mut String) {
                 to.push_str(concat!(stringify!($type), " {"));
@@ -29,14 +29,14 @@ macro_rules! kept {
             }
 
             fn keep(&self, to: &mut Vec<u8>) {
-                let Self { $($field,)* $($anew: _)? } = self;
+                let Self { $($field,)* $($($anew: _,)+)? } = self;
                 $($crate::detect::kept::Kept::keep($field, to);)*
             }
 
             fn recall(from: &mut &[u8]) -> Option<Self> {
                 Some(Self {
                     $($field: $crate::detect::kept::Kept::recall(from)?,)*
-                    $($anew: Default::default())?
+                    $($($anew: Default::default(),)+)?
                 })
             }
         }

@@ -143,6 +143,13 @@ impl State {
         xxhash_rust::xxh3::xxh3_64(layout.as_bytes())
     }
 
+    /// The same for another series that goes on from here, and has a level of its own: it is not judged for its first
+    /// minutes, in which it finds that. A rule's `data_range` counts at once.
+    #[must_use]
+    pub fn for_heir(self) -> Self {
+        Self(self.0.map(|state| Box::new(state.for_heir())))
+    }
+
     /// How many samples have taught this state.
     #[inline]
     pub fn samples_seen(&self) -> u32 {

@@ -142,7 +142,8 @@ impl Pipeline {
     fn left_by(&self, scope: &Scope, labels: &SeriesLabels, signal: Signal) -> Option<State> {
         let id = self.series.look_up(scope, labels.scored().collect())?;
         let state = |series: &mut Series| {
-            (series.standing == Standing::Out && series.signal == signal).then(|| series.state.clone())
+            (series.standing == Standing::Out && series.signal == signal)
+                .then(|| series.state.clone().for_heir())
         };
         self.series.with(id, state)?
     }

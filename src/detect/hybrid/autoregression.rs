@@ -83,6 +83,14 @@ impl Autoregression {
         Window { values: self.lags, z: [a, b, c, d] }
     }
 
+    /// Makes of it what values `factor` times as large would have taught: the weights are of standardised ones.
+    pub(super) fn scale(&mut self, factor: f64) {
+        let sizes = [&mut self.mean, &mut self.deviation].into_iter().chain(&mut self.lags);
+        sizes.for_each(|size| *size *= factor);
+        self.variance *= factor * factor;
+        self.error_variance *= factor * factor;
+    }
+
     /// Whether its errors have been seen often enough to be compared with.
     #[inline]
     pub(super) fn is_ready(&self) -> bool {

@@ -47,6 +47,11 @@ pub(super) struct Distances {
 // === impl Mean ===
 
 impl Mean {
+    fn scale(&mut self, factor: f64) {
+        self.mean *= factor;
+        self.variance *= factor * factor;
+    }
+
     #[inline]
     fn learn(&mut self, value: f64, mean_weight: f64, weight: f64, is_clipped: bool) {
         let mut distance = value - self.mean;
@@ -62,6 +67,11 @@ impl Mean {
 // === impl Median ===
 
 impl Median {
+    fn scale(&mut self, factor: f64) {
+        self.median *= factor;
+        self.distance *= factor;
+    }
+
     #[inline]
     fn learn(&mut self, value: f64, weight: f64) {
         let distance = value - self.median;
@@ -85,6 +95,15 @@ impl Median {
 // === impl Distances ===
 
 impl Distances {
+    /// Makes of them what values `factor` times as large would have taught.
+    pub(super) fn scale(&mut self, factor: f64) {
+        [&mut self.long, &mut self.seasonless, &mut self.plain]
+            .into_iter()
+            .for_each(|mean| mean.scale(factor));
+        self.median.scale(factor);
+        self.hour *= factor;
+    }
+
     /// Lets `value` teach. `season` is what of it is expected to be season, and how many samples had one before
     /// it; `None` before there is one.
     #[inline]

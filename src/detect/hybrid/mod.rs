@@ -9,6 +9,7 @@
 //! - [`energy`]: the state. Errors of late, over three horizons: holds while an event lasts.
 //! - [`calibration`]: from an error to how rare it is in this series' own past.
 //! - [`look`]: all of this at one value. [`state`]: what is learned between two.
+//! - [`settling`]: how a series that goes on with another's state finds its own level.
 //! - [`onset`], [`forest`]: rare errors that agree, new extremes and records: calls someone.
 //!
 //! The score is the root of the sum of squares of state and onset, each in the unit at which it alone is
@@ -30,6 +31,7 @@ mod onset;
 mod parts;
 mod profile;
 mod season;
+mod settling;
 mod state;
 
 use self::clock::Pace;
@@ -269,6 +271,10 @@ impl Hybrid {
     #[inline]
     pub(super) fn learn(&self, state: &mut State, at_ms: i64, value: f64, demands: &Demands) {
         let value = math::clip(value, LARGEST_VALUE);
+        if state.settling.is_some() {
+            let look = self.look(state, at_ms, value, demands);
+            return state.settle(at_ms, value, &look);
+        }
         let kept = state.seen;
         let seen = if kept.is_of(at_ms, value) { kept } else { self.look(state, at_ms, value, demands).seen };
         // It was made of the state as it was before this sample, and is of no use after it.

@@ -35,6 +35,12 @@ pub(super) struct Extremes {
 // === impl Extremes ===
 
 impl Extremes {
+    /// Makes of them what values `factor` times as large would have taught; errors are in standard deviations.
+    pub(super) fn scale(&mut self, factor: f64) {
+        self.lowest *= factor;
+        self.highest *= factor;
+    }
+
     /// How far `value` is outside of the past's range, 0 to 1, on `side` (0 below, 1 above).
     #[inline]
     pub(super) fn extreme(&self, value: f64, side: usize, seen: u32) -> f32 {

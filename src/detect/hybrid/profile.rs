@@ -56,6 +56,15 @@ impl<T: Whole, const N: usize> Profile<T, N> {
         mean
     }
 
+    /// Multiplies all numbers by `factor`.
+    pub(super) fn scale(&mut self, factor: f64) {
+        for at in 0..N as u8 {
+            if let Some(value) = self.get(at) {
+                self.set(at, value * factor);
+            }
+        }
+    }
+
     /// Makes the unit large enough for `value`.
     #[cold]
     fn widen(&mut self, value: f64) {

@@ -320,6 +320,14 @@ impl Seasons {
         }
     }
 
+    /// Makes of them what values `factor` times as large would have taught.
+    pub(super) fn scale(&mut self, factor: f64) {
+        let sizes =
+            [&mut self.level, &mut self.hour_level].into_iter().chain(&mut self.costs).chain(&mut self.near);
+        sizes.for_each(|size| *size *= factor);
+        self.error_variance *= factor * factor;
+    }
+
     // === the first day ===
 
     #[cold]
@@ -400,6 +408,17 @@ impl Seasons {
         if let Some(value) = self.near(MINUTE) {
             profiles.hour.set(self.minute_at, value);
         }
+    }
+}
+
+// === impl Profiles ===
+
+impl Profiles {
+    /// Makes of them what values `factor` times as large would have taught.
+    pub(super) fn scale(&mut self, factor: f64) {
+        self.hour.scale(factor);
+        self.day.scale(factor);
+        self.week.scale(factor);
     }
 }
 

@@ -11,6 +11,7 @@ use super::habit::{Habit, Today};
 use super::look::{Look, Seen};
 use super::onset::Extremes;
 use super::season::{Profiles, Seasons};
+use super::settling::Settling;
 use crate::detect::Demands;
 use crate::detect::kept::kept;
 
@@ -35,6 +36,8 @@ pub(in crate::detect) struct State {
     pub(super) calibration: Calibration,
     /// What was made of the newest sample when it was judged: the same is needed to learn from it.
     pub(super) seen: Seen,
+    /// Of an heir that has not found its level yet.
+    pub(super) settling: Option<Box<Settling>>,
     /// Nothing before the second sample.
     pub(super) slow: Option<Box<Slow>>,
 }
@@ -64,7 +67,7 @@ impl State {
     /// Whether enough has been seen for a score.
     #[inline]
     pub(super) fn is_warm(&self, demands: &Demands) -> bool {
-        self.samples >= demands.min_samples.max(WARM_UP)
+        self.samples >= demands.min_samples.max(WARM_UP) && self.settling.is_none()
     }
 
     #[inline]
@@ -99,6 +102,6 @@ impl State {
 
 // === kept ===
 
-// What was made of the newest sample is made again.
-kept!(State { samples, clock, today, short, distances, extremes, energy, seasons, calibration, slow } without seen);
+// What was made of the newest sample is made again. Who is kept in its first minutes keeps the other's level.
+kept!(State { samples, clock, today, short, distances, extremes, energy, seasons, calibration, slow } without seen, settling);
 kept!(Slow { past, habit, profiles });

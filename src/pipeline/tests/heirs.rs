@@ -53,11 +53,16 @@ fn a_pod_that_takes_the_place_of_another_knows_what_that_one_knew() {
         let next = write(house, &[OLD], 0..60);
         end(house, OLD, next);
     }
-    let tally = house.push(&[(of(NEW), at(START + 62 * MINUTE, ordinary(62)))]);
-    assert_eq!((tally.inherited, tally.alerts), (1, 0));
-    assert!(score(&mut house, NEW, 63, 500.0) > 1.0, "what is far from ordinary is told at once");
-    assert_eq!(cold.push(&[(of(NEW), at(START + 62 * MINUTE, ordinary(62)))]).inherited, 0);
-    assert_eq!(score(&mut cold, NEW, 63, 500.0), 0.0, "without an heir nothing is known yet");
+    let first = |house: &mut House| house.push(&[(of(NEW), at(START + 62 * MINUTE, ordinary(62)))]).inherited;
+    assert_eq!((first(&mut house), first(&mut cold)), (1, 0));
+    for house in [&mut house, &mut cold] {
+        write(house, &[NEW], 63..67);
+    }
+    assert!(
+        score(&mut house, NEW, 67, 500.0) > 1.0,
+        "what is far from ordinary is told after its first minutes"
+    );
+    assert_eq!(score(&mut cold, NEW, 67, 500.0), 0.0, "without an heir nothing is known yet");
 }
 
 #[test]
@@ -169,13 +174,16 @@ fn who_knows_too_little_or_has_come_back_leaves_nothing() {
 fn a_counter_inherits_what_was_learned_and_begins_its_count_anew() {
     let mut house = House::new(HEIRS);
     let counter = |pod: &str| labels(&[("__name__", "requests_total"), ("pod", pod)]);
+    let mut value = 1e9;
     for minute in 0..60 {
-        let value = 1e9 + 600.0 * minute as f64 + (minute % 3) as f64;
+        value += 60.0 * ordinary(minute);
         house.push(&[(counter(OLD), at(START + minute * MINUTE, value))]);
     }
     house.push(&[(counter(OLD), at(START + 60 * MINUTE, stale_marker()))]);
+    value = 0.0;
     for minute in 61..70 {
-        let tally = house.push(&[(counter(NEW), at(START + minute * MINUTE, 600.0 * (minute - 61) as f64))]);
+        value += 60.0 * ordinary(minute);
+        let tally = house.push(&[(counter(NEW), at(START + minute * MINUTE, value))]);
         assert_eq!(tally.alerts, 0, "minute {minute}: no rate from one pod's count to another's");
     }
     let tally = house.push(&[(counter(NEW), at(START + 70 * MINUTE, 1e7))]);

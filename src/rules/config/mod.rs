@@ -99,7 +99,7 @@ pub struct RawRule {
     pub provide_series: Option<Vec<RawOutput>>,
     /// Labels that do not count for who a series is, such as `[pod, instance, container_id]`: what a rollout changes.
     /// A new series that else equals one that ended within `inherit_within` goes on with what that one has learned,
-    /// instead of warming up. Of a label `pod` what its controller did not generate still counts: `api` of
+    /// instead of warming up; it is not judged for its first three minutes, in which it finds its own level. Of a label `pod` what its controller did not generate still counts: `api` of
     /// `api-7d9f8b6c5-x2x9z`. Default: none, every new series begins anew.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identity_without: Vec<String>,

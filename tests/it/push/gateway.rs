@@ -178,6 +178,32 @@ async fn r12_what_was_written_of_a_refused_request_is_observed() {
     assert!(!downstream.requests().iter().any(|request| is_scores(request) && judges(request, "refused")));
 }
 
+/// An HA tracker answers 202 to the replica that it does not hear: what it did not write has no score.
+#[tokio::test]
+async fn what_an_ha_tracker_passes_over_is_not_observed() {
+    let scratch = Scratch::new();
+    let downstream = Scripted::start(|request| match request.points() {
+        points if !named(&points, "other").is_empty() => {
+            let text = "replicas did not mach, rejecting sample: replica=b, elected=a\n";
+            Reply::page("text/plain; charset=utf-8", text).coded(202)
+        }
+        points if !named(&points, "queued").is_empty() => Reply::status(202),
+        _ => Reply::status(200),
+    })
+    .await;
+    let sidelong = Sidelong::start(&scratch, &gateway(&downstream, "")).await;
+    for (name, status) in [("other", 202), ("queued", 202), ("level", 200)] {
+        assert_eq!(push(&sidelong, Version::V1, body_v1(vec![one(name)])).await.status, status, "{name}");
+    }
+    let judges = |request: &Recorded, name: &str| {
+        request.points().iter().any(|point| point.labels.get("for").is_some_and(|of| of == name))
+    };
+    for name in ["queued", "level"] {
+        downstream.received(1, name, |request| is_scores(request) && judges(request, name)).await;
+    }
+    assert!(!downstream.requests().iter().any(|request| is_scores(request) && judges(request, "other")));
+}
+
 /// B-20: whatever a downstream says to each score request, the log stays short, in lines and by the line.
 #[tokio::test]
 async fn b20_a_downstream_that_refuses_every_score_does_not_flood_the_log() {

@@ -20,6 +20,7 @@ fn what_is_learned_holds_no_memory_of_its_own() {
     is_plain(&state::Slow::default());
     let State {
         slow: _,
+        settling: _,
         samples,
         clock,
         today,
