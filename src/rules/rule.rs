@@ -159,6 +159,7 @@ impl Default for Rule {
             timezone: None,
             emit: Emit::Always,
             provide_series: Outputs::SCORE,
+            inheritance: None,
             exclude: false,
         }
     }

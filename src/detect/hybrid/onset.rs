@@ -35,10 +35,11 @@ pub(super) struct Extremes {
 // === impl Extremes ===
 
 impl Extremes {
-    /// Makes of them what values `factor` times as large would have taught; errors are in standard deviations.
+    /// Makes room for values `factor` times as large; errors are in standard deviations. What was no extreme before is
+    /// none now: a factor is not exact.
     pub(super) fn scale(&mut self, factor: f64) {
-        self.lowest *= factor;
-        self.highest *= factor;
+        self.lowest = self.lowest.min(self.lowest * factor);
+        self.highest = self.highest.max(self.highest * factor);
     }
 
     /// How far `value` is outside of the past's range, 0 to 1, on `side` (0 below, 1 above).

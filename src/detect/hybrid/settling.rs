@@ -13,13 +13,16 @@ const SETTLING_MS: i64 = 180_000;
 const LEAST: u32 = 4;
 /// An heir may be larger or smaller than what it goes on from by this factor. What is beyond it is news, and is judged.
 const LARGEST: f64 = 2.0;
+/// A mean error of fewer of its standard deviations is no other size.
+const SURE: f64 = 3.0;
 
 /// An heir's first minutes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Settling {
     begun_ms: i64,
     samples: u32,
-    /// Sums of what came, and of what was expected in its place, behind the start.
+    /// Samples behind the start, and sums of what came and of what was expected in its place.
+    counted: u32,
     came: f64,
     expected: f64,
 }
@@ -27,24 +30,27 @@ pub(super) struct Settling {
 // === impl Settling ===
 
 impl Settling {
-    /// Takes `value` at `at_ms`, in whose place `expected` was. Once it has seen enough: by how much the heir is larger.
-    fn learn(&mut self, at_ms: i64, value: f64, expected: f64) -> Option<f64> {
+    /// Takes `value` at `at_ms`, in whose place `expected` was, with errors of `variance`. Once it has seen enough: by how
+    /// much the heir is larger.
+    fn learn(&mut self, at_ms: i64, value: f64, expected: f64, variance: f64) -> Option<f64> {
         if self.samples == 0 {
             self.begun_ms = at_ms;
         }
         self.samples += 1;
         let elapsed_ms = at_ms.saturating_sub(self.begun_ms);
         if elapsed_ms > SETTLING_MS / 2 && self.samples > LEAST / 2 {
+            self.counted += 1;
             self.came += value;
             self.expected += expected;
         }
-        (elapsed_ms >= SETTLING_MS && self.samples >= LEAST).then(|| self.ratio())
+        (elapsed_ms >= SETTLING_MS && self.samples >= LEAST).then(|| self.ratio(variance))
     }
 
-    /// Of what came to what was expected; 1 where there is none, as around nought.
-    fn ratio(&self) -> f64 {
-        let ratio = self.came / self.expected;
-        let is_size = self.came > 0.0 && self.expected > 0.0 && ratio.is_finite();
+    /// Of what came to what was expected; 1 where there is none, as around nought, or where it may be chance.
+    fn ratio(&self, variance: f64) -> f64 {
+        let (ratio, error) = (self.came / self.expected, self.came - self.expected);
+        let is_sure = error * error > SURE * SURE * variance * f64::from(self.counted);
+        let is_size = self.came > 0.0 && self.expected > 0.0 && ratio.is_finite() && is_sure;
         if is_size { ratio.clamp(1.0 / LARGEST, LARGEST) } else { 1.0 }
     }
 }
@@ -62,8 +68,9 @@ impl State {
     #[cold]
     pub(super) fn settle(&mut self, at_ms: i64, value: f64, look: &Look) {
         let (expected, _) = self.band(look);
+        let variance = if self.is_short() { self.short.error_variance } else { self.seasons.error_variance };
         let Some(settling) = &mut self.settling else { return };
-        if let Some(factor) = settling.learn(at_ms, value, expected) {
+        if let Some(factor) = settling.learn(at_ms, value, expected, variance) {
             self.settling = None;
             self.scale(factor);
         }
