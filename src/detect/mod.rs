@@ -6,6 +6,7 @@
 
 mod demands;
 mod explanation;
+mod forecast;
 mod hybrid;
 mod kept;
 mod prefetch;
@@ -18,6 +19,7 @@ pub use explanation::{
     Calibrated, Explanation, Isolation, Rarity, Residual, Residuals, Season, SeasonHeeded, Shares, Voice,
     Window,
 };
+pub use forecast::{Foretold, Horizon, HorizonError, Horizons, Outlook};
 pub use hybrid::{Hybrid, Method, Part, Parts, forest};
 pub use zone::Zone;
 
@@ -49,7 +51,11 @@ pub enum Broken {
 /// What one series has learned. It lies apart, since it is large and a series that has shown one sample has
 /// learned nothing yet.
 #[derive(Clone, Debug, Default)]
-pub struct State(Option<Box<hybrid::State>>);
+pub struct State {
+    learned: Option<Box<hybrid::State>>,
+    /// What forecasts need besides; only where they are asked for.
+    outlook: Option<Box<Outlook>>,
+}
 
 /// What a detector says of one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,7 +85,7 @@ impl Detector {
         demands: &Demands,
     ) -> Option<Judgement> {
         match self {
-            Self::Hybrid(hybrid) => hybrid.judge(state.0.as_deref_mut()?, timestamp_ms, value, demands),
+            Self::Hybrid(hybrid) => hybrid.judge(state.learned.as_deref_mut()?, timestamp_ms, value, demands),
             Self::Broken(how) => how.break_now(),
         }
     }
@@ -94,7 +100,7 @@ impl Detector {
         demands: &Demands,
     ) -> Option<Explanation> {
         match self {
-            Self::Hybrid(hybrid) => hybrid.explain(state.0.as_deref()?, timestamp_ms, value, demands),
+            Self::Hybrid(hybrid) => hybrid.explain(state.learned.as_deref()?, timestamp_ms, value, demands),
             Self::Broken(how) => how.break_now(),
         }
     }
@@ -105,9 +111,32 @@ impl Detector {
     pub fn learn(&self, state: &mut State, timestamp_ms: i64, value: f64, demands: &Demands) {
         match self {
             Self::Hybrid(hybrid) => {
-                hybrid.learn(state.0.get_or_insert_default(), timestamp_ms, value, demands)
+                hybrid.learn(state.learned.get_or_insert_default(), timestamp_ms, value, demands)
             }
             Self::Broken(_) => {}
+        }
+    }
+
+    /// Lets `value` (finite) at `at_ms`, which was judged and has not taught yet, teach what forecasts need; whether one
+    /// is due. Of a series without an [`Outlook`] none ever is.
+    #[inline]
+    pub fn look_ahead(&self, state: &mut State, at_ms: i64, value: f64, demands: &Demands) -> bool {
+        match (self, &state.learned, &mut state.outlook) {
+            (Self::Hybrid(hybrid), Some(learned), Some(outlook)) => {
+                let value = hybrid::math::clip(value, hybrid::LARGEST_VALUE);
+                outlook.learn(&hybrid.bearings(learned, demands), at_ms, value, demands)
+            }
+            _ => false,
+        }
+    }
+
+    /// Makes the forecasts that [`Self::look_ahead`] said are due, and hands them to `tell`.
+    pub fn forecast(&self, state: &mut State, demands: &Demands, tell: &mut dyn FnMut(Foretold)) {
+        if let (Self::Hybrid(hybrid), Some(learned), Some(outlook)) =
+            (self, &state.learned, &mut state.outlook)
+        {
+            let season_at = |then_ms| hybrid.season_at(learned, demands.local_ms(then_ms));
+            outlook.forecast(&hybrid.bearings(learned, demands), demands, season_at, tell);
         }
     }
 }
@@ -121,25 +150,27 @@ impl State {
     /// Has it fetched from memory, so that it is at hand when its sample comes.
     #[inline]
     pub fn prefetch(&self) {
-        if let Some(state) = &self.0 {
+        if let Some(state) = &self.learned {
             prefetch::prefetch(&**state);
         }
     }
 
     /// Appends what was learned to `to`.
     pub fn keep(&self, to: &mut Vec<u8>) {
-        self.0.keep(to);
+        self.learned.keep(to);
+        self.outlook.keep(to);
     }
 
     /// Takes what was learned from the front of `from`; nothing where that is too short, or holds no numbers.
     pub fn recall(from: &mut &[u8]) -> Option<Self> {
-        Kept::recall(from).map(Self)
+        Some(Self { learned: Kept::recall(from)?, outlook: Kept::recall(from)? })
     }
 
     /// Fingerprint of how it is written: bytes of another layout are not to be read.
     pub fn layout() -> u64 {
         let mut layout = String::new();
         hybrid::State::layout(&mut layout);
+        Outlook::layout(&mut layout);
         xxhash_rust::xxh3::xxh3_64(layout.as_bytes())
     }
 
@@ -147,13 +178,36 @@ impl State {
     /// minutes, in which it finds that. A rule's `data_range` counts at once.
     #[must_use]
     pub fn for_heir(self) -> Self {
-        Self(self.0.map(|state| Box::new(state.for_heir())))
+        Self { learned: self.learned.map(|state| Box::new(state.for_heir())), ..self }
+    }
+
+    /// Whether forecasts are due that were not made yet.
+    #[inline]
+    pub fn is_forecast_due(&self) -> bool {
+        self.outlook.as_ref().is_some_and(|outlook| outlook.is_due())
+    }
+
+    /// What was last forecast for each horizon, held to `demands`.
+    pub fn foretold(&self, demands: &Demands) -> impl Iterator<Item = Foretold> {
+        self.outlook.iter().flat_map(|outlook| outlook.last(demands))
+    }
+
+    /// Has forecasts of `horizons` prepared from now on, or none where there are none. `phase` is as for
+    /// [`Outlook::new`].
+    pub fn look_out_for(&mut self, horizons: &Horizons, phase: impl FnOnce() -> u32) {
+        match &mut self.outlook {
+            Some(_) if horizons.is_empty() => self.outlook = None,
+            Some(outlook) if outlook.is_for(horizons) => {}
+            Some(outlook) => outlook.turn_to(horizons, phase()),
+            None if horizons.is_empty() => {}
+            None => self.outlook = Some(Box::new(Outlook::new(horizons, phase()))),
+        }
     }
 
     /// How many samples have taught this state.
     #[inline]
     pub fn samples_seen(&self) -> u32 {
-        self.0.as_ref().map_or(0, |state| state.samples_seen())
+        self.learned.as_ref().map_or(0, |state| state.samples_seen())
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::batch::Sample;
 use crate::series::labels::{Pair, SeriesLabels};
 
-pub use names::{Injected, Names, TemplateError};
+pub use names::{Fan, Fans, Injected, Names, TemplateError};
 pub use page::PageScores;
 pub use workload::{Replica, Telling, Workload, Workloads};
 

@@ -1,5 +1,7 @@
 //! What the injected series are called.
 
+use crate::detect::{Horizon, Horizons};
+use crate::rules::{self, FAN};
 use crate::series::labels::{Interner, METRIC_NAME, Pair};
 
 /// A series that Sidelong makes of what it scored.
@@ -25,7 +27,27 @@ pub enum Injected {
 
 /// The names of all outputs after the name template.
 #[derive(Clone, Copy, Debug)]
-pub struct Names([&'static Pair; Injected::ALL.len()]);
+pub struct Names {
+    outputs: [&'static Pair; Injected::ALL.len()],
+    /// Holds the template itself, for the names of forecasts.
+    template: &'static Pair,
+}
+
+/// What the series of one horizon are called.
+#[derive(Clone, Copy, Debug)]
+pub struct Fan {
+    /// How far ahead.
+    pub horizon: Horizon,
+    /// The names of the expected value and of the lower and the upper edge of its band.
+    pub names: [&'static Pair; FAN.len()],
+}
+
+/// The series of several horizons.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fans(Box<[Fan]>);
+
+/// What stands for the output in a template.
+const VARIABLE: &str = "$VAR";
 
 /// A name template that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,13 +117,16 @@ impl Injected {
 impl Names {
     /// The names that `template` gives, `$VAR` standing for [`Injected::variable`].
     ///
-    /// A name lives as long as the process: there are eight for each template that was ever configured.
+    /// A name lives as long as the process: there are nine for each template that was ever configured, and three for
+    /// each horizon with each.
     ///
     /// # Errors
     /// A template without `$VAR`, or one that does not make metric names.
     pub fn new(template: &str, interner: &Interner) -> Result<Self, TemplateError> {
         Self::check(template)?;
-        Ok(Self(Injected::ALL.map(|output| interner.lasting_pair(METRIC_NAME, &spell(template, output)))))
+        let outputs = Injected::ALL
+            .map(|output| interner.lasting_pair(METRIC_NAME, &template.replace(VARIABLE, output.variable())));
+        Ok(Self { outputs, template: interner.lasting_pair(METRIC_NAME, template) })
     }
 
     /// Checks `template` as [`Names::new`] does.
@@ -109,10 +134,10 @@ impl Names {
     /// # Errors
     /// As for [`Names::new`].
     pub fn check(template: &str) -> Result<(), TemplateError> {
-        if !template.contains("$VAR") {
+        if !template.contains(VARIABLE) {
             return Err(TemplateError::LacksVariable(template.into()));
         }
-        let name = spell(template, Injected::AnomalyScore);
+        let name = template.replace(VARIABLE, Injected::AnomalyScore.variable());
         let fine = |(at, c): (usize, char)| {
             c.is_ascii_alphabetic() || matches!(c, '_' | ':') || (at > 0 && c.is_ascii_digit())
         };
@@ -122,7 +147,23 @@ impl Names {
     /// The `__name__` pair of `output`.
     #[inline]
     pub fn of(&self, output: Injected) -> &'static Pair {
-        self.0[output as usize]
+        self.outputs[output as usize]
+    }
+
+    /// What the forecasts of `horizons` are called.
+    pub fn fans(&self, horizons: &Horizons, interner: &Interner) -> Fans {
+        let name = |edge: &str, horizon: Horizon| {
+            let name = self.template.value().replace(VARIABLE, &format!("{edge}_{horizon}"));
+            interner.lasting_pair(METRIC_NAME, &name)
+        };
+        let fan = |horizon: Horizon| Fan { horizon, names: FAN.map(|edge| name(edge, horizon)) };
+        Fans(horizons.iter().map(fan).collect())
+    }
+
+    /// Whether a forecast for whatever horizon is called so.
+    pub fn is_forecast(&self, name: &str) -> bool {
+        let around = self.template.value().split_once(VARIABLE);
+        around.is_some_and(|(before, behind)| rules::is_forecast(name, before, behind))
     }
 
     /// Whether both come of one template.
@@ -132,12 +173,48 @@ impl Names {
 
     /// All names.
     pub fn all(&self) -> impl Iterator<Item = &'static str> {
-        self.0.into_iter().map(Pair::value)
+        self.outputs.into_iter().map(Pair::value)
     }
 }
 
-fn spell(template: &str, output: Injected) -> String {
-    template.replace("$VAR", output.variable())
+// === impl Fan ===
+
+impl PartialEq for Fan {
+    fn eq(&self, other: &Self) -> bool {
+        // There is one pair of each text.
+        self.names.iter().zip(other.names).all(|(name, other)| std::ptr::eq(*name, other))
+    }
+}
+
+impl Eq for Fan {}
+
+// === impl Fans ===
+
+impl Fans {
+    /// The series of `horizon`, if they are among them.
+    pub fn of(&self, horizon: Horizon) -> Option<&Fan> {
+        self.0.iter().find(|fan| fan.horizon == horizon)
+    }
+
+    /// How many series there are.
+    pub fn count(&self) -> usize {
+        self.0.len() * FAN.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All names.
+    pub fn names(&self) -> impl Iterator<Item = &'static Pair> {
+        self.0.iter().flat_map(|fan| fan.names)
+    }
+
+    /// Those of horizons that `others` has not, or has by other names.
+    pub fn without(&self, others: &Self) -> Self {
+        Self(self.0.iter().filter(|fan| !others.0.contains(fan)).copied().collect())
+    }
 }
 
 #[cfg(test)]
@@ -161,9 +238,26 @@ mod tests {
         let name = |template| Names::new(template, &interner).unwrap().of(Injected::Yhat);
         let (first, held) = (name("$VAR"), interner.lasting());
         assert!(std::ptr::eq(first, name("$VAR")));
-        assert_eq!((held, interner.lasting()), (Injected::ALL.len(), Injected::ALL.len()));
+        let names = Injected::ALL.len() + 1;
+        assert_eq!((held, interner.lasting()), (names, names));
         name("other_$VAR");
-        assert_eq!(interner.lasting(), 2 * Injected::ALL.len());
+        assert_eq!(interner.lasting(), 2 * names);
+    }
+
+    #[test]
+    fn a_forecast_is_called_by_its_horizon() {
+        let interner = Interner::default();
+        let names = Names::new("x_$VAR", &interner).unwrap();
+        let horizons = Horizons::of_millis([3_600_000, 7 * 86_400_000]).unwrap();
+        let fans = names.fans(&horizons, &interner);
+        let told: Vec<_> = fans.names().map(Pair::value).collect();
+        let hour = ["x_yhat_1h", "x_yhat_lower_1h", "x_yhat_upper_1h"];
+        assert_eq!((&told[..3], told[5], fans.count()), (&hour[..], "x_yhat_upper_7d", 6));
+        assert!(told.iter().all(|name| names.is_forecast(name)) && !names.is_forecast("yhat_1h"));
+        assert_eq!(
+            fans.without(&names.fans(&Horizons::of_millis([3_600_000]).unwrap(), &interner)).count(),
+            3
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::inherit::Estate;
 use super::leave::{Farewell, end_of};
 use super::observe::{Observer, seconds};
-use super::settings::Settings;
+use super::settings::{Plan, Settings};
 use super::tally::Reason;
 use super::{Pipeline, Visit, Wiring};
 use crate::batch::SeriesSpan;
@@ -108,6 +108,11 @@ impl<'a> Admission<'a> {
         Ok(self.walk.series(id))
     }
 
+    /// Where the series in hand lies.
+    pub(super) fn at(&self) -> Option<SlotId> {
+        self.at
+    }
+
     /// Where the sender's next batch begins. The table is let go of.
     pub(super) fn into_cursor(self) -> Cursor {
         self.walk.into_cursor()
@@ -197,7 +202,7 @@ impl<'a> Admission<'a> {
         let rule = if series.made { settings.select_made(&labels) } else { settings.select(&labels) };
         if let Some(rule) = rule {
             let plan = settings.plan(rule);
-            if let Some(farewell) = self.pipeline.rename(settings, series, plan.outputs) {
+            if let Some(farewell) = self.pipeline.rename(settings, series, plan) {
                 observer.bid(&farewell);
             }
             series.rule = rule;
@@ -315,16 +320,18 @@ impl Pipeline {
         Some((series, farewell))
     }
 
-    /// What `series` owes when its score series are called by `settings` and are `outputs` from now on. What
-    /// stays is claimed again with its next sample.
-    fn rename(&self, settings: &Settings, series: &mut Series, outputs: Outputs) -> Option<Farewell> {
+    /// What `series` owes when what is made of it is what `plan` says from now on, called by `settings`. Scores that stay
+    /// are claimed again with the next sample, forecasts that stay are kept.
+    fn rename(&self, settings: &Settings, series: &mut Series, plan: &Plan) -> Option<Farewell> {
         let names = settings.names_of(series.generation);
         let renamed = !names.are(&settings.names);
-        if series.emitting == outputs && !renamed {
-            return None;
+        let given_up = self.give_up_forecasts(series, &plan.fans);
+        let forecasts = given_up.names().collect();
+        if series.emitting == plan.outputs && !renamed {
+            return Farewell::of(series, Outputs::NONE, forecasts, names);
         }
         let sent = self.release(series);
-        Farewell::of(series, if renamed { sent } else { sent.without(outputs) }, names)
+        Farewell::of(series, if renamed { sent } else { sent.without(plan.outputs) }, forecasts, names)
     }
 }
 

@@ -14,9 +14,9 @@ use super::inherit::Left;
 use super::observe::{Observer, seconds};
 use super::settings::Settings;
 use super::{Pipeline, Visit};
-use crate::inject::{Emit, Names, Replica};
+use crate::inject::{Emit, Fans, Names, Replica};
 use crate::rules::Outputs;
-use crate::series::labels::SeriesLabels;
+use crate::series::labels::{Pair, SeriesLabels};
 use crate::series::{Scope, ScopeName, Series, Standing};
 use crate::signals::Departure;
 
@@ -42,6 +42,8 @@ pub(super) struct Farewell {
     pub(super) labels: Arc<SeriesLabels>,
     pub(super) names: Names,
     pub(super) outputs: Outputs,
+    /// Names of forecasts.
+    pub(super) forecasts: Vec<&'static Pair>,
     pub(super) at_ms: i64,
 }
 
@@ -74,11 +76,16 @@ impl Sweep {
 // === impl Farewell ===
 
 impl Farewell {
-    /// What `series` owes for `outputs`, if anything: an end just behind its newest sample.
-    pub(super) fn of(series: &Series, outputs: Outputs, names: Names) -> Option<Self> {
-        series.newest.or(series.taught).filter(|_| !outputs.is_empty())?;
+    /// What `series` owes for `outputs` and `forecasts`, if anything: an end just behind its newest sample.
+    pub(super) fn of(
+        series: &Series,
+        outputs: Outputs,
+        forecasts: Vec<&'static Pair>,
+        names: Names,
+    ) -> Option<Self> {
+        series.newest.or(series.taught).filter(|_| !outputs.is_empty() || !forecasts.is_empty())?;
         let at_ms = end_of(series);
-        Some(Self { labels: Arc::clone(&series.labels), names, outputs, at_ms })
+        Some(Self { labels: Arc::clone(&series.labels), names, outputs, forecasts, at_ms })
     }
 }
 
@@ -161,7 +168,8 @@ impl Pipeline {
             self.stand(settings, series, Standing::Out);
         }
         let outputs = self.release(series);
-        Farewell::of(series, outputs, settings.names_of(series.generation))
+        let fans = self.give_up_forecasts(series, &Fans::default());
+        Farewell::of(series, outputs, fans.names().collect(), settings.names_of(series.generation))
     }
 
     /// Gives back what `series` has claimed of the score series that may be sent.

@@ -4,6 +4,7 @@ mod admit;
 mod budget;
 mod clash;
 mod explain;
+mod foresee;
 mod inherit;
 mod leave;
 mod make;
@@ -101,11 +102,12 @@ impl Pipeline {
     /// A corridor with nothing learned yet.
     pub fn new(
         model: ModelHandle,
-        settings: Settings,
+        mut settings: Settings,
         scopes: Scopes,
         workloads: Workloads,
         table: Table,
     ) -> Self {
+        settings.name_forecasts(table.interner());
         let settings = RwLock::new(Arc::new(settings));
         Self {
             model,
@@ -164,6 +166,7 @@ impl Pipeline {
             false => cursor.keep_trail(last),
         }
         visit.scope.put_cursor(cursor);
+        self.forecast(&settings, &mut observer);
         observer.tell_workloads(visit, &replica);
         let now_s = observe::seconds(visit.now_ms);
         self.sweep(&settings, now_s, &mut observer.left);
@@ -207,6 +210,7 @@ impl Pipeline {
     pub fn configure(&self, mut settings: Settings) {
         let mut current = self.settings.write();
         settings.follow(&current);
+        settings.name_forecasts(self.series.interner());
         let generation = settings.generation;
         *current = Arc::new(settings);
         drop(current);
@@ -246,7 +250,12 @@ fn run(
     while let Some(span) = visit.batch.series.get(*next) {
         let samples = visit.batch.samples_of(span);
         match admission.admit(span, observer) {
-            Ok(Some(series)) => samples.iter().for_each(|sample| observer.observe(series, *sample)),
+            Ok(Some(series)) => {
+                samples.iter().for_each(|sample| observer.observe(series, *sample));
+                if observer.take_due() {
+                    observer.due.extend(admission.at());
+                }
+            }
             Ok(None) => observer.tally.unselected += samples.len() as u64,
             Err(reason) => observer.tally.unscored(reason, samples.len() as u64),
         }

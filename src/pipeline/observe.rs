@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
 
+use super::clash::Claimed;
 use super::inherit::Left;
 use super::leave::Farewell;
 use super::settings::{Plan, Settings};
@@ -14,7 +15,7 @@ use crate::batch::{Sample, is_stale_marker, stale_marker};
 use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Injected, Replica, Telling};
 use crate::series::labels::{Interner, SeriesLabels};
-use crate::series::{PartLabels, Series, Standing};
+use crate::series::{PartLabels, Series, SlotId, Standing};
 use crate::signals::{Given, Groups, Seen, Signal};
 
 /// A longer time between two samples of a series was not scored.
@@ -22,17 +23,20 @@ const LONGEST_STEP_MS: i64 = 3_600_000;
 
 /// Judges the samples of one batch and sends what the rules ask for.
 pub(super) struct Observer<'a, E> {
-    pipeline: &'a Pipeline,
-    detector: &'a Detector,
-    settings: &'a Settings,
+    pub(super) pipeline: &'a Pipeline,
+    pub(super) detector: &'a Detector,
+    pub(super) settings: &'a Settings,
     latest_ms: i64,
     now_s: u32,
     teach: bool,
     /// The groups of the scope; nobody's where a score is only repeated.
     pub(super) groups: Option<MutexGuard<'a, Groups>>,
-    out: &'a mut E,
     /// Series that ended, and may leave something.
     pub(super) left: Vec<Left>,
+    pub(super) out: &'a mut E,
+    /// Whether a forecast became due, and where the series lie of which one did.
+    pub(super) is_due: bool,
+    pub(super) due: Vec<SlotId>,
     pub(super) tally: Tally,
 }
 
@@ -56,6 +60,8 @@ impl<'a, E: Emit> Observer<'a, E> {
             groups: Some(visit.scope.groups()),
             out,
             left: Vec::new(),
+            is_due: false,
+            due: Vec::new(),
             tally: Tally::default(),
         }
     }
@@ -66,6 +72,9 @@ impl<'a, E: Emit> Observer<'a, E> {
         let plan = self.settings.plan(series.rule);
         if let Err(reason) = self.check(series, sample) {
             return self.pass_by(series, plan, sample, reason);
+        }
+        if self.teach && series.state.is_forecast_due() {
+            self.forecast(series);
         }
         if is_stale_marker(sample.value) {
             return self.end(series, sample.timestamp_ms);
@@ -80,6 +89,9 @@ impl<'a, E: Emit> Observer<'a, E> {
         let judged = self.judge(series, plan, sample);
         if self.teach {
             self.remember(series, plan, sample, judged.score);
+            self.look_ahead(series, plan, sample);
+        } else if series.forecasting.is_some() {
+            self.repeat_forecasts(series, plan, sample.timestamp_ms);
         }
         self.send(series, plan, sample, judged);
     }
@@ -148,6 +160,9 @@ impl<'a, E: Emit> Observer<'a, E> {
             series.seen_s = self.now_s;
         }
         let repeated = reason == Reason::Duplicate && series.newest == Some(sample);
+        if repeated && series.forecasting.is_some() {
+            self.repeat_forecasts(series, plan, sample.timestamp_ms);
+        }
         match series.score.filter(|_| repeated) {
             Some(end) if is_stale_marker(end) => self.emit_stale(series, plan, sample.timestamp_ms),
             Some(score) if series.is_emitting() => {
@@ -278,7 +293,9 @@ impl<'a, E: Emit> Observer<'a, E> {
         let newest = visit.batch.samples.iter().map(|sample| sample.timestamp_ms).max();
         let at_ms = newest.filter(|_| !page).map_or(visit.now_ms, |newest| newest.min(visit.now_ms));
         let telling = Telling { names: &self.settings.names, at_ms, page };
-        let taken = |output, labels: &_| self.pipeline.is_taken(visit.scope, labels, [output].into_iter());
+        let taken = |output, labels: &_| {
+            self.pipeline.is_taken(visit.scope, labels, [Claimed::Output(output)].into_iter())
+        };
         self.pipeline.workloads.tell(visit.scope, replica, telling, taken, self.out);
     }
 
@@ -288,6 +305,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         if series.is_emitting() {
             self.emit_stale(series, plan, timestamp_ms);
         }
+        self.end_forecasts(series, timestamp_ms);
         if !self.teach {
             return;
         }
@@ -324,7 +342,8 @@ impl<'a, E: Emit> Observer<'a, E> {
         if !self.teach {
             return false; // what the teaching scrape of this interval did not send is not sent now either
         }
-        if self.pipeline.is_taken(series.scope(), &series.labels, plan.outputs.iter().map(Injected::from)) {
+        let claims = plan.outputs.iter().map(|output| Claimed::Output(output.into()));
+        if self.pipeline.is_taken(series.scope(), &series.labels, claims) {
             self.tally.unscored(Reason::Clash, 1);
             return false;
         }
@@ -353,6 +372,7 @@ impl<'a, E: Emit> Observer<'a, E> {
                 self.out.emit(&farewell.labels, name, end);
             }
         }
+        farewell.forecasts.iter().for_each(|name| self.out.emit(&farewell.labels, name, end));
     }
 
     fn emit_stale(&mut self, series: &mut Series, plan: &Plan, timestamp_ms: i64) {
@@ -391,9 +411,12 @@ pub(super) fn repeat(
         groups: None,
         out,
         left: Vec::new(),
+        is_due: false,
+        due: Vec::new(),
         tally: Tally::default(),
     };
     observer.repeat(series);
+    observer.tell_forecasts(series, settings.plan(series.rule));
 }
 
 /// Milliseconds since the epoch as whole seconds, held to what 32 bits can say.

@@ -1,13 +1,14 @@
 //! What of the configuration the corridor needs, replaced as a whole at a reload.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::Visit;
 use super::replicas::HaPair;
-use crate::detect::{Demands, Direction};
-use crate::inject::{Injected, Names, Replica};
+use crate::detect::{Demands, Direction, Horizons};
+use crate::inject::{Fans, Injected, Names, Replica};
 use crate::rules::{self, Emit, Inheritance, Kind, Rule, RuleId, RuleSet};
-use crate::series::labels::SeriesLabels;
+use crate::series::labels::{Interner, SeriesLabels};
 use crate::series::{Scope, ScopeLimits, ScopeName};
 use crate::signals::{Signal, Specs};
 
@@ -68,6 +69,9 @@ pub(super) struct Plan {
     /// Whether more than the score is sent.
     pub(super) band: bool,
     pub(super) outputs: rules::Outputs,
+    /// How far ahead each series is forecast, and what that is called.
+    pub(super) horizons: Horizons,
+    pub(super) fans: Arc<Fans>,
     pub(super) priority: i32,
     /// Series that the rule has in the table, and anomalies found among them: what a finding costs.
     pub(super) series: AtomicUsize,
@@ -112,6 +116,13 @@ impl Settings {
         let at = self.ha_labels.iter().position(|name| name == label);
         self.ha_pair = at.map(|at| HaPair { at, failover_ms });
         self
+    }
+
+    /// Has forecasts called by the names of this configuration.
+    pub(super) fn name_forecasts(&mut self, interner: &Interner) {
+        for plan in self.plans.iter_mut().filter(|plan| !plan.horizons.is_empty()) {
+            plan.fans = Arc::new(self.names.fans(&plan.horizons, interner));
+        }
     }
 
     /// Follows `before`: counts on, and remembers what its series are called.
@@ -217,6 +228,8 @@ impl Plan {
             emit: rule.emit,
             band: rule.provide_series.iter().any(|output| output != rules::Output::AnomalyScore),
             outputs: rule.provide_series,
+            horizons: rule.forecast_at.clone(),
+            fans: Arc::default(),
             priority: rule.priority,
             series: AtomicUsize::new(0),
             findings: AtomicUsize::new(0),

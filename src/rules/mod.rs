@@ -11,4 +11,4 @@ pub use config::{RawRule, RuleError};
 pub use preset::Preset;
 pub use rule::{Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
 pub use selector::{MatchOp, Matcher, Selector, SelectorError};
-pub use set::{OutputNames, RuleId, RuleSet, RuleSetError};
+pub use set::{FAN, OutputNames, RuleId, RuleSet, RuleSetError, is_forecast};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Selector;
 use super::config::{DEFAULT_COVERAGE, DEFAULT_WARM_UP};
-use crate::detect::{AlertBudget, Method, Shares, Zone};
+use crate::detect::{AlertBudget, Horizons, Method, Shares, Zone};
 
 /// How the series of one rule are scored. Made by [`super::RawRule::check`] and right by construction.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,8 @@ pub struct Rule {
     pub provide_series: Outputs,
     /// Whether a new series goes on with what one that ended has learned, and which.
     pub inheritance: Option<Inheritance>,
+    /// How far ahead each series is forecast.
+    pub forecast_at: Horizons,
     /// The rule says that its series are not scored.
     pub exclude: bool,
 }
@@ -160,6 +162,7 @@ impl Default for Rule {
             emit: Emit::Always,
             provide_series: Outputs::SCORE,
             inheritance: None,
+            forecast_at: Horizons::default(),
             exclude: false,
         }
     }
@@ -253,7 +256,7 @@ impl Output {
     ];
 
     /// The name that takes the place of `$VAR` in the name template.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::AnomalyScore => "anomaly_score",
             Self::Yhat => "yhat",

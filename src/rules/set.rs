@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::rule::{Output, Rule};
 use super::selector::NAME;
+use crate::detect::Horizon;
 
 /// The most rules a set can hold, presets included.
 pub const MAX_RULES: usize = 10_000;
@@ -25,7 +26,14 @@ pub struct RuleId(u16);
 
 /// The metric names that Sidelong gives to its own output, which it never scores again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OutputNames(HashSet<String>);
+pub struct OutputNames {
+    names: HashSet<String>,
+    /// What stands before and behind the output in each template.
+    around: Vec<(String, String)>,
+}
+
+/// What the three series of a forecast are called before the horizon.
+pub const FAN: [&str; 3] = [Output::Yhat.as_str(), Output::YhatLower.as_str(), Output::YhatUpper.as_str()];
 
 /// Why rules do not make a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -139,17 +147,31 @@ impl OutputNames {
     /// The names of every [`Output`], bare (another Sidelong may use them) and by each template, in
     /// which `$VAR` stands for the output.
     pub fn by_templates<'a>(templates: impl IntoIterator<Item = &'a str>) -> Self {
-        let templates = templates.into_iter().chain(["$VAR"]);
+        let templates: Vec<&str> = templates.into_iter().chain(["$VAR"]).collect();
         let outputs = || Output::ALL.into_iter().map(Output::as_str).chain(WORKLOAD_OUTPUTS);
         let all =
-            templates.flat_map(|template| outputs().map(move |output| template.replace("$VAR", output)));
-        Self(all.collect())
+            templates.iter().flat_map(|template| outputs().map(|output| template.replace("$VAR", output)));
+        let around = |template: &&str| template.split_once("$VAR").map(|(a, b)| (a.to_owned(), b.to_owned()));
+        Self { names: all.collect(), around: templates.iter().filter_map(around).collect() }
     }
 
     /// Whether Sidelong made the series of this metric name.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.contains(name)
+        self.names.contains(name)
+            || self.around.iter().any(|(before, behind)| is_forecast(name, before, behind))
     }
+}
+
+/// Whether a forecast for whatever horizon is called `name`, by a template with `before` and `behind` around the
+/// output.
+pub fn is_forecast(name: &str, before: &str, behind: &str) -> bool {
+    let output = name.strip_prefix(before).and_then(|name| name.strip_suffix(behind));
+    let of_horizon = |output: &str| {
+        output
+            .rsplit_once('_')
+            .is_some_and(|(edge, horizon)| FAN.contains(&edge) && Horizon::is_spelling(horizon))
+    };
+    output.is_some_and(of_horizon)
 }
 
 #[cfg(test)]
@@ -207,11 +229,21 @@ mod tests {
     #[test]
     fn own_output_is_never_scored() {
         let set = set("[]", "[{match: '{__name__=~\".+\"}'}]");
-        for name in ["anomaly_score", "yhat", "yhat_upper", "sidelong_anomaly_score", "sidelong_yhat_lower"] {
+        for name in [
+            "anomaly_score",
+            "yhat",
+            "yhat_upper",
+            "sidelong_anomaly_score",
+            "sidelong_yhat_lower",
+            "yhat_7d",
+            "sidelong_yhat_upper_90m",
+        ] {
             assert_eq!(selected(&set, name, ("for", "node_load1")), None, "{name}");
             assert!(!set.may_select(name), "{name}");
         }
-        assert!(selected(&set, "anomaly_scores", ("for", "x")).is_some());
+        for name in ["anomaly_scores", "yhat_7x", "anomaly_score_7d", "my_yhat_7d"] {
+            assert!(selected(&set, name, ("for", "x")).is_some(), "{name}");
+        }
     }
 
     #[test]

@@ -168,6 +168,19 @@ impl SeriesLabels {
         spelling
     }
 
+    /// A number that is this series' own, and the same wherever and whenever it is asked for: by it, what is done to each
+    /// series once in a while is not done to all at once.
+    pub fn phase(&self) -> u32 {
+        let mut hasher = xxhash_rust::xxh3::Xxh3::new();
+        for pair in &self.pairs {
+            hasher.update(pair.name().as_bytes());
+            hasher.update(&[0xff]);
+            hasher.update(pair.value().as_bytes());
+            hasher.update(&[0xff]);
+        }
+        hasher.digest() as u32
+    }
+
     /// All pairs of the score series but its `__name__`, sorted.
     #[inline]
     pub fn pairs(&self) -> &[Arc<Pair>] {

@@ -6,7 +6,7 @@ use super::labels::SeriesLabels;
 use super::scopes::Scope;
 use crate::batch::{Key, Sample};
 use crate::detect;
-use crate::inject::Workload;
+use crate::inject::{Fans, Workload};
 use crate::rules::Outputs;
 use crate::signals::{Memberships, Signal};
 
@@ -27,6 +27,8 @@ pub struct Series {
     pub score: Option<f64>,
     /// What of this one is being sent; it owes a stale marker when it stops.
     pub emitting: Outputs,
+    /// The forecasts of this one that are being sent; they end when it does.
+    pub forecasting: Option<Arc<Fans>>,
     /// Where it stands in the counts.
     pub standing: Standing,
     /// What of it is judged.
@@ -95,7 +97,7 @@ impl Series {
 
     /// Whether it takes part in the counts or in what is sent.
     pub fn is_counted(&self) -> bool {
-        self.standing != Standing::Out || self.is_emitting()
+        self.standing != Standing::Out || self.is_emitting() || self.forecasting.is_some()
     }
 
     /// Whether somebody is to be told when it ends.

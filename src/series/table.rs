@@ -243,6 +243,7 @@ impl Table {
             newest: None,
             score: None,
             emitting: Outputs::NONE,
+            forecasting: None,
             standing: Standing::Out,
             signal: Signal::Value,
             rule,

@@ -16,7 +16,7 @@ pub(in crate::detect) fn log2(x: f32) -> f32 {
 
 /// `value` held to `-limit ..= limit`.
 #[inline]
-pub(super) fn clip(value: f64, limit: f64) -> f64 {
+pub(in crate::detect) fn clip(value: f64, limit: f64) -> f64 {
     value.min(limit).max(-limit)
 }
 

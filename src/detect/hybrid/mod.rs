@@ -8,7 +8,7 @@
 //!   day and the week, and in the long term. Each gives an error in its own standard deviations.
 //! - [`energy`]: the state. Errors of late, over three horizons: holds while an event lasts.
 //! - [`calibration`]: from an error to how rare it is in this series' own past.
-//! - [`look`]: all of this at one value. [`state`]: what is learned between two.
+//! - [`look`]: all of this at one value. [`state`]: what is learned between two. [`bearings`]: what of it forecasts take.
 //! - [`settling`]: how a series that goes on with another's state finds its own level.
 //! - [`onset`], [`forest`]: rare errors that agree, new extremes and records: calls someone.
 //!
@@ -17,6 +17,7 @@
 //! standard deviation.
 
 mod autoregression;
+mod bearings;
 mod calibration;
 mod clock;
 mod distance;
@@ -41,6 +42,7 @@ use self::look::{Error, Errors, Look, Places, Rare, Seen, counted};
 use self::onset::Onset;
 use super::{Demands, Judgement, MAX_SCORE, OUTSIDE_DATA_RANGE};
 
+pub(super) use self::bearings::Bearings;
 pub use self::method::Method;
 pub use self::parts::{Part, Parts};
 pub(super) use self::state::State;
@@ -51,7 +53,7 @@ const PAST_DAYS: f64 = 10.0;
 const EXTREME_DAYS: f64 = 60.0;
 const EXTREME_ROWS: f64 = 15_000.0;
 /// No value is larger: its square must be a number.
-const LARGEST_VALUE: f64 = 1e120;
+pub(super) const LARGEST_VALUE: f64 = 1e120;
 /// Samples before there are errors.
 const SETTLED: u32 = 10;
 /// Where calibrated numbers are kept: the energy and the forest's answer behind the three errors.
@@ -323,4 +325,4 @@ impl Weighed {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

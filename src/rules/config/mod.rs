@@ -14,7 +14,7 @@ use super::rule::{Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, R
 use super::selector::NAME;
 use super::{Selector, SelectorError, timezone};
 use crate::config::units::PromDuration;
-use crate::detect::{AlertBudget, Method, Zone};
+use crate::detect::{AlertBudget, HorizonError, Horizons, Method, Zone};
 
 /// One entry of `rules`: which series are scored, and how. The first rule that matches a series
 /// decides; a series without a rule is passed through unscored.
@@ -107,6 +107,12 @@ pub struct RawRule {
     /// whichever was first, from `1s` to `1d`. Default: 10m.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inherit_within: Option<PromDuration>,
+    /// How far ahead each series is forecast: 1 to 4 durations of 5m to 30d in whole minutes, such as `[1h, 1d, 7d]`.
+    /// Each makes three series more, named by the largest unit that divides it: `yhat_1h`, `yhat_lower_1h` and
+    /// `yhat_upper_1h`, whose band is as wide as `coverage` says. A forecast stands at the time at which it is made, once
+    /// in a tenth of the duration at the most: ask for it by `last_over_time`. Default: no forecasts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forecast_at: Option<Vec<PromDuration>>,
     /// Leaves the selected series unscored, although a later rule or preset would take them.
     #[serde(skip_serializing_if = "is_default")]
     pub exclude: bool,
@@ -227,6 +233,9 @@ pub enum RuleError {
         /// The one most like it.
         nearest: String,
     },
+    /// Durations that nothing is forecast for.
+    #[error(transparent)]
+    BadHorizons(#[from] HorizonError),
     /// Clipping without a range.
     #[error("clip_predictions needs data_range; set it to [lower, upper] or leave clip_predictions out")]
     NothingToClipTo,
@@ -315,6 +324,7 @@ impl RawRule {
             emit: self.emit(&mut errors),
             provide_series: self.outputs(&mut errors),
             inheritance: self.inheritance(&mut errors),
+            forecast_at: self.horizons(&mut errors),
             exclude: self.exclude,
         };
         if self.clip_predictions && self.data_range.is_none() {
@@ -379,6 +389,12 @@ impl RawRule {
             errors.push(RuleError::BadTimezone { name, nearest });
         }
         zone.map(Arc::new)
+    }
+
+    fn horizons(&self, errors: &mut Vec<RuleError>) -> Horizons {
+        let Some(durations) = &self.forecast_at else { return Horizons::default() };
+        let horizons = Horizons::of_millis(durations.iter().map(|duration| duration.as_millis()));
+        keep(horizons.map_err(RuleError::from), errors).unwrap_or_default()
     }
 
     fn scale(&self, errors: &mut Vec<RuleError>) -> Sides {
@@ -477,6 +493,7 @@ impl RuleError {
             Self::BadCoverage { .. } => "coverage".to_owned(),
             Self::BadBudget { .. } | Self::NoBudget => "alert_budget".to_owned(),
             Self::BadTimezone { .. } => "timezone".to_owned(),
+            Self::BadHorizons(_) => "forecast_at".to_owned(),
             Self::NothingToClipTo => "clip_predictions".to_owned(),
             Self::BadWarmUp { .. } => "min_n_samples_seen".to_owned(),
             Self::NoIdentity { index, .. } => format!("identity_without[{index}]"),
@@ -654,6 +671,17 @@ provide_series: []
         assert!(errors_of("name: x")[0].contains("match: node_load1"));
         assert!(errors_of("{match: up, clip_predictions: true}")[0].contains("needs data_range"));
         assert!(errors_of("{match: up, data_range: [-inf, inf]}")[0].contains("at most one side"));
+    }
+
+    #[test]
+    fn horizons_are_checked_and_spelled_one_way() {
+        let checked = rule("{match: up, forecast_at: [7d, 60m]}").check().unwrap();
+        let told: Vec<String> = checked.forecast_at.iter().map(|horizon| horizon.to_string()).collect();
+        assert_eq!(told, ["1h", "7d"]);
+        let wrong = |list: &str| errors_of(&format!("{{match: up, forecast_at: {list}}}")).remove(0);
+        assert!(wrong("[1m]").starts_with("forecast_at: a forecast looks 5m to 30d ahead"));
+        assert!(wrong("[1h, 60m]").contains("1h stands there twice"));
+        assert!(wrong("[]").contains("name 1 to 4"));
     }
 
     #[test]

@@ -230,6 +230,9 @@ fn help(name: &str) -> &'static str {
         _ if name.ends_with("yhat_upper") => "Upper end of the band in which the value was expected.",
         _ if name.ends_with("anomaly_confidence") => "How far the anomaly score is to be trusted, 0 to 1.",
         _ if name.ends_with("anomaly_part") => "Share of the anomaly score that is due to the part.",
+        _ if name.contains("yhat_") => {
+            "Forecast of the value, or an edge of its band, for as long after its timestamp as the name says."
+        }
         _ if name.ends_with("yhat") => "Value that was expected.",
         _ => "Written by Sidelong beside the series named by the other labels.",
     }

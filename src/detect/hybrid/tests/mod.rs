@@ -57,7 +57,7 @@ impl Walk {
 }
 
 /// Noise, the same each time: -0.5 to 0.5, of a shape near to normal.
-pub(super) fn noise(i: usize) -> f64 {
+pub(in crate::detect) fn noise(i: usize) -> f64 {
     (0..6).map(|of| unit(6 * i as u64 + of)).sum::<f64>() / 6.0 - 0.5
 }
 
