@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::Series;
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
-use crate::detect::Explanation;
-use crate::inject::{Emit, Injected, Names, TemplateError, Workloads};
+use crate::detect::{Explanation, Foretold};
+use crate::inject::{Emit, Fan, Fans, Injected, Names, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
 use crate::rules::config::{OneOrMany, RawOutput};
@@ -28,11 +28,14 @@ pub struct Corridor {
     batch: Batch,
     labels: Labels,
     names: Names,
+    /// What the forecasts that the rule asks for are called.
+    fans: Fans,
     /// Selects the series.
     any: Selector,
     signal: Signal,
     before: Option<Sample>,
     last: Said,
+    foretold: Vec<Foretold>,
 }
 
 /// What was said of one sample. NaN where nothing was.
@@ -78,7 +81,9 @@ pub enum CorridorError {
 /// Takes what comes out for one sample.
 struct Listener<'a> {
     names: &'a Names,
+    fans: &'a Fans,
     heard: Option<Said>,
+    foretold: &'a mut Vec<Foretold>,
 }
 
 /// The labels of the series.
@@ -95,6 +100,15 @@ impl Corridor {
     ///
     /// A rule that cannot be, or a series that is never scored.
     pub fn new(model: Model, rule: RawRule, series: &Series) -> Result<Self, CorridorError> {
+        Self::with_forecasts(model, RawRule { forecast_at: None, ..rule }, series)
+    }
+
+    /// The same with the forecasts that `rule` asks for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::new`].
+    pub fn with_forecasts(model: Model, rule: RawRule, series: &Series) -> Result<Self, CorridorError> {
         if rule.exclude {
             return Err(CorridorError::Excludes);
         }
@@ -111,10 +125,12 @@ impl Corridor {
         let signal = if is_counter { Signal::Rate } else { Signal::Value };
         let table = Table::default();
         let names = Names::new("$VAR", table.interner())?;
-        if names.all().any(|name| name == series.metric_name()) {
+        let name = series.metric_name();
+        if names.all().any(|own| own == name) || names.is_forecast(name) {
             return Err(CorridorError::OwnOutput(series.clone()));
         }
         let rule = rule.check().map_err(CorridorError::Rule)?;
+        let fans = names.fans(&rule.forecast_at, table.interner());
         let any = rule
             .selectors
             .first()
@@ -132,7 +148,8 @@ impl Corridor {
         let batch = Batch { series: spans, samples: Vec::with_capacity(1) };
         let labels = Labels(series.clone().on(&Series::from_iter([(METRIC_NAME, NAMELESS)])));
         let last = Said { score: 0.0, ..Said::NOTHING };
-        Ok(Self { pipeline, scope, batch, labels, names, any, signal, before: None, last })
+        let (before, foretold) = (None, Vec::new());
+        Ok(Self { pipeline, scope, batch, labels, names, fans, any, signal, before, last, foretold })
     }
 
     /// What is said of `sample`, the next of the series; nothing of a sample that teaches nothing: one that is
@@ -147,10 +164,15 @@ impl Corridor {
             now_ms: sample.timestamp_ms,
             wiring: Wiring::LoopBack,
         };
-        let mut listener = Listener { names: &self.names, heard: None };
+        self.foretold.clear();
+        let mut listener =
+            Listener { names: &self.names, fans: &self.fans, heard: None, foretold: &mut self.foretold };
         self.pipeline.score(&visit, &mut listener);
         // A repeat is told again what was said of it.
         let is_new = self.before.is_none_or(|before| before.timestamp_ms < sample.timestamp_ms);
+        if !is_new {
+            listener.foretold.clear();
+        }
         let heard = listener.heard.filter(|_| is_new).map(|said| {
             let judged = self.signal.at(self.before.replace(sample), sample).unwrap_or(f64::NAN);
             Said { judged, ..said }
@@ -163,6 +185,11 @@ impl Corridor {
     /// forecast yet.
     pub fn explain(&self) -> Option<Explanation> {
         self.pipeline.explain(&self.any, 1).pop()?.explanation
+    }
+
+    /// What was forecast with the sample that was heard last.
+    pub fn foretold(&self) -> &[Foretold] {
+        &self.foretold
     }
 
     /// What was said last; before anything was, the score 0.
@@ -186,8 +213,30 @@ impl Said {
 
 // === impl Listener ===
 
+impl Listener<'_> {
+    /// Takes one series of a forecast: the expected value comes before its edges.
+    fn foresee(&mut self, fan: &Fan, name: &'static Pair, sample: Sample) {
+        let Sample { timestamp_ms: made_ms, value } = sample;
+        let [expected, lower, _] = fan.names;
+        match self.foretold.last_mut() {
+            _ if std::ptr::eq(name, expected) => {
+                let told =
+                    Foretold { horizon: fan.horizon, made_ms, expected: value, lower: value, upper: value };
+                self.foretold.push(told);
+            }
+            Some(told) if std::ptr::eq(name, lower) => told.lower = value,
+            Some(told) => told.upper = value,
+            None => {}
+        }
+    }
+}
+
 impl Emit for Listener<'_> {
     fn emit(&mut self, _: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample) {
+        if let Some(fan) = self.fans.holding(name) {
+            let fan = *fan;
+            return self.foresee(&fan, name, sample);
+        }
         let is = |output: Injected| std::ptr::eq(self.names.of(output), name);
         let said = self.heard.get_or_insert(Said::NOTHING);
         let slot = match () {

@@ -6,6 +6,7 @@
 
 mod corridor;
 pub mod features;
+pub mod hindsight;
 mod moment;
 pub mod profile;
 pub mod report;

@@ -8,6 +8,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::source::wrong;
 use crate::backtest::{Corridor, CorridorError, Series};
+use crate::config::units::PromDuration;
 use crate::config::yaml;
 use crate::detect::{Method, Part, Parts};
 use crate::model::Model;
@@ -72,6 +73,20 @@ impl Judge {
     /// A corridor for `series`.
     pub(super) fn corridor(&self, series: &Series) -> Result<Corridor, CorridorError> {
         Corridor::new(Model::without(self.without), self.rule.clone(), series)
+    }
+
+    /// The same judge, which forecasts `at`, or where that is empty what its rule says, or `otherwise`.
+    pub(super) fn forecasting(mut self, at: &[PromDuration], otherwise: &[PromDuration]) -> Self {
+        if !at.is_empty() {
+            self.rule.forecast_at = Some(at.to_vec());
+        }
+        self.rule.forecast_at.get_or_insert_with(|| otherwise.to_vec());
+        self
+    }
+
+    /// A corridor for `series` that forecasts it.
+    pub(super) fn corridor_with_forecasts(&self, series: &Series) -> Result<Corridor, CorridorError> {
+        Corridor::with_forecasts(Model::without(self.without), self.rule.clone(), series)
     }
 
     /// Whether the rule asks for the confidence.

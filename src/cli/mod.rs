@@ -7,6 +7,7 @@ pub mod config_reference;
 pub mod convert;
 pub mod demo;
 pub mod features;
+pub mod forecast;
 #[cfg(feature = "train")]
 pub mod forest_source;
 pub mod healthcheck;
@@ -46,6 +47,7 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     Backtest(Box<backtest::BacktestArgs>),
     Features(Box<features::FeaturesArgs>),
+    Forecast(Box<forecast::ForecastArgs>),
     Profile(Box<profile::ProfileArgs>),
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
@@ -92,6 +94,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(&args)?,
             Command::Backtest(args) => backtest::run(&args)?,
             Command::Features(args) => features::run(&args)?,
+            Command::Forecast(args) => forecast::run(&args)?,
             Command::Profile(args) => profile::run(&args)?,
             Command::Convert(args) => convert::run(&args)?,
             Command::Healthcheck(args) => return healthcheck::run(&args),

@@ -196,6 +196,11 @@ impl Fans {
         self.0.iter().find(|fan| fan.horizon == horizon)
     }
 
+    /// Those of which one is called `name`.
+    pub fn holding(&self, name: &'static Pair) -> Option<&Fan> {
+        self.0.iter().find(|fan| fan.names.iter().any(|own| std::ptr::eq(*own, name)))
+    }
+
     /// How many series there are.
     pub fn count(&self) -> usize {
         self.0.len() * FAN.len()

@@ -38,7 +38,7 @@ struct Bar {
 }
 
 /// Units of height that an SVG has; its real height is the style sheet's.
-const HEIGHT: f64 = 100.0;
+pub(super) const HEIGHT: f64 = 100.0;
 /// Names nearer to the top than this share of the height are left out.
 const TOP: f64 = 0.04;
 /// Alerts and labels are at least so many columns wide, or nobody would see them.
@@ -54,13 +54,18 @@ impl Chart<'_> {
         self.draw_values(&mut out, &columns);
         self.draw_strips(&mut out);
         self.draw_scores(&mut out, &columns);
-        let ticks = self.time.ticks();
+        self.draw_times(&mut out);
+        out.push_str("</div>\n");
+        out
+    }
+
+    /// The names below the axis of time.
+    pub(super) fn draw_times(&self, out: &mut String) {
         out.push_str("<div class=\"times\">");
-        for Tick { at, name } in &ticks {
+        for Tick { at, name } in &self.time.ticks() {
             let _infallible = write!(out, "<span style=\"left:{:.2}%\">{name}</span>", at * 100.0);
         }
-        out.push_str("</div></div>\n");
-        out
+        out.push_str("</div>");
     }
 
     fn draw_values(&self, out: &mut String, columns: &[Column]) {
@@ -109,7 +114,8 @@ impl Chart<'_> {
         out.push_str("</svg></div>");
     }
 
-    fn open_plot(&self, out: &mut String, class: &str, ticks: &[Tick]) {
+    /// Begins a plot, with its names and its grid.
+    pub(super) fn open_plot(&self, out: &mut String, class: &str, ticks: &[Tick]) {
         let _infallible = write!(out, "<div class=\"plot {class}\">");
         // A name at the very top would stand in what is above.
         for Tick { at, name } in ticks.iter().filter(|tick| tick.at > TOP) {
@@ -189,13 +195,13 @@ impl Chart<'_> {
     }
 
     /// The columns between one gap and the next.
-    fn runs<'c>(&self, columns: &'c [Column]) -> impl Iterator<Item = &'c [Column]> {
+    pub(super) fn runs<'c>(&self, columns: &'c [Column]) -> impl Iterator<Item = &'c [Column]> {
         let gap_ms = self.gap_ms;
         columns.chunk_by(move |a, b| b.first_ms - a.last_ms <= gap_ms)
     }
 
     /// Draws for each run what lies between the two numbers that `of` makes of a column.
-    fn draw_areas<'c>(
+    pub(super) fn draw_areas<'c>(
         &self,
         out: &mut String,
         class: &str,

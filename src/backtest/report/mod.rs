@@ -2,8 +2,9 @@
 //!
 //! [`Record`] is a series with all that was said of it, [`alerts`] finds where it was anomalous, [`columns`]
 //! makes it as wide as a screen without losing an extreme, [`chart`] draws, and [`page`] writes the HTML. The page
-//! needs nothing but itself: no script, no font, no network.
+//! needs nothing but itself: no script, no font, no network. [`ahead`] does the same with forecasts.
 
+mod ahead;
 mod alerts;
 mod axis;
 mod chart;
@@ -14,6 +15,7 @@ mod page;
 #[cfg(test)]
 mod testing;
 
+pub use self::ahead::AheadPage;
 pub use self::labels::{LabelledWindow, Labels, LabelsError};
 pub(super) use self::numbers::{duration, short};
 pub use self::page::Page;

@@ -27,7 +27,7 @@ struct Section<'a> {
     summary: Summary,
 }
 
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 /// Series that are drawn; of more, those with the highest scores.
 const MOST_SERIES: usize = 50;
 /// Spans that a table lists, and that are drawn enlarged.

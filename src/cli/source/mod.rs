@@ -1,4 +1,4 @@
-//! The series that `backtest`, `features` and `profile` look at: a file, or a range of a Prometheus.
+//! The series that `backtest`, `features`, `forecast` and `profile` look at: a file, or a range of a Prometheus.
 
 mod access;
 
