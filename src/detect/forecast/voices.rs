@@ -13,7 +13,7 @@ pub(super) const VOICES: usize = 8;
 /// The one that follows a line.
 const LINE: usize = 2;
 /// How many times what lies around a line it must have moved to be heeded as much as the others.
-const CLEAR: f64 = 4.0;
+const CLEAR: f64 = 8.0;
 /// Past errors that are remembered, and how many the guess of one weighs as much as.
 const LEAST_MEMORY: f64 = 40.0;
 const MEMORY_S: f64 = 1.0 * DAY_S;
