@@ -42,8 +42,8 @@ help: ## print this manual
 #?                denied, shellcheck, cargo-deny.
 #? make bench     release build, then the table of benches/rig against vmagent in the same run. BENCH=quick (about
 #?                3 minutes, the figures that gate) or BENCH=full (about 25; wants a quiet machine).
-#? make detection  every figure of docs/detection.md from the labelled series in DETECTION_DATA (default
-#?                ../shared/detection-dev). DETECTION=quality, ablation, family, rollout or speed for one of its tables.
+#? make detection  every figure of docs/detection.md and docs/forecasts.md from the labelled series in DETECTION_DATA (default
+#?                ../shared/detection-dev). DETECTION=quality, ablation, family, forecast, rollout or speed for one of its tables.
 #? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus. Its first build takes ten minutes.
 #? make generate  rewrites what is generated and checked in: protobuf code, the configuration reference, the built-in forest.
 #? make tools     installs the real parts alone, and lists them.

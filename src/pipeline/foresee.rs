@@ -16,7 +16,7 @@ use super::tally::Reason;
 use crate::batch::{Sample, stale_marker};
 use crate::detect::Foretold;
 use crate::inject::{Emit, Fan, Fans};
-use crate::series::Series;
+use crate::series::{Series, SlotId};
 
 /// Series that are forecast behind one batch, at the most: some milliseconds of work.
 const MOST_BEHIND_A_BATCH: usize = 1_024;
@@ -68,10 +68,12 @@ impl<E: Emit> Observer<'_, E> {
         }
     }
 
-    /// Whether a forecast became due since this was last asked.
+    /// Keeps in mind that the series `at` is to be forecast, if its last sample had a forecast become due.
     #[inline]
-    pub(super) fn take_due(&mut self) -> bool {
-        std::mem::take(&mut self.is_due)
+    pub(super) fn note_due(&mut self, at: Option<SlotId>) {
+        if std::mem::take(&mut self.is_due) {
+            self.due.extend(at);
+        }
     }
 
     /// Makes the forecasts of `series` that are due, and sends them.

@@ -82,10 +82,13 @@ impl Admission<'_> {
 
     fn score_one(&mut self, made: Made, observer: &mut Observer<'_, impl Emit>) {
         match self.admit_made(made.of, observer) {
-            Ok(Some(series)) => match made.given {
-                Some(given) => observer.observe_given(series, made.sample, given),
-                None => observer.observe(series, made.sample),
-            },
+            Ok(Some(series)) => {
+                match made.given {
+                    Some(given) => observer.observe_given(series, made.sample, given),
+                    None => observer.observe(series, made.sample),
+                }
+                observer.note_due(self.at());
+            }
             Ok(None) => {} // it ended before it began
             Err(reason) => observer.tally.unscored(reason, 1),
         }

@@ -252,9 +252,7 @@ fn run(
         match admission.admit(span, observer) {
             Ok(Some(series)) => {
                 samples.iter().for_each(|sample| observer.observe(series, *sample));
-                if observer.take_due() {
-                    observer.due.extend(admission.at());
-                }
+                observer.note_due(admission.at());
             }
             Ok(None) => observer.tally.unselected += samples.len() as u64,
             Err(reason) => observer.tally.unscored(reason, samples.len() as u64),

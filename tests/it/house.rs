@@ -354,6 +354,9 @@ fn the_loop_back_example_drops_all_that_sidelong_makes() {
     for output in sidelong::inject::Injected::ALL {
         assert!(dropped.contains(&output.variable()), "{output:?}");
     }
+    for edge in sidelong::rules::FAN {
+        assert!(dropped.contains(&format!("{edge}_[0-9]+[mhd]").as_str()), "{edge}");
+    }
 }
 
 /// A clone is whole: no path of one machine.

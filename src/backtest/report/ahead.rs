@@ -169,7 +169,7 @@ impl Sheet {
         }
     }
 
-    fn over(&self, time: Time) -> Sheet {
+    fn over(&self, time: Time) -> Self {
         Self { points: self.points.clone(), time, ..*self }
     }
 

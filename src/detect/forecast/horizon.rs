@@ -46,7 +46,7 @@ impl Horizon {
     /// Less than 5 minutes, more than 30 days, or no whole minutes.
     pub fn of_millis(millis: u64) -> Result<Self, HorizonError> {
         let minutes = millis / MINUTE_MS;
-        if millis % MINUTE_MS != 0 || !MINUTES.contains(&minutes) {
+        if !millis.is_multiple_of(MINUTE_MS) || !MINUTES.contains(&minutes) {
             return Err(HorizonError::OutOfRange);
         }
         u32::try_from(minutes).map(|minutes| Self { minutes }).map_err(|_| HorizonError::OutOfRange)
@@ -63,11 +63,12 @@ impl Horizon {
 
     /// Whether `text` is how some horizon is spelled.
     pub fn is_spelling(text: &str) -> bool {
-        let Some((at, unit)) = text.char_indices().next_back() else { return false };
-        let minutes = UNITS.iter().find(|(_, letter)| *letter == unit);
-        let number: Option<u64> = text[..at].parse().ok().filter(|_| !text.starts_with(['0', '+']));
-        minutes.zip(number).is_some_and(|((minutes, _), number)| {
-            number.checked_mul(u64::from(*minutes)).is_some_and(|minutes| MINUTES.contains(&minutes))
+        let of_unit =
+            |(minutes, unit): &(u32, char)| text.strip_suffix(*unit).map(|number| (*minutes, number));
+        let number = |number: &str| number.parse::<u64>().ok().filter(|_| !number.starts_with(['0', '+']));
+        let found = UNITS.iter().find_map(of_unit);
+        found.and_then(|(minutes, text)| Some((minutes, number(text)?))).is_some_and(|(minutes, number)| {
+            number.checked_mul(u64::from(minutes)).is_some_and(|minutes| MINUTES.contains(&minutes))
         })
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use crate::detect::hybrid::tests::noise;
-use crate::detect::{Demands, Detector, Foretold, Horizons, State};
+use crate::detect::{Demands, Detector, Foretold, Horizons, Outlook, State};
 
 const START: i64 = 1_700_006_400_000;
 const HOUR: i64 = 3_600_000;
@@ -150,6 +150,12 @@ fn what_is_kept_goes_on_to_the_last_bit() {
     assert!(run.told.len() > 500 && run.told == other.told);
     bytes.truncate(bytes.len() - 1);
     assert!(State::recall(&mut &bytes[..]).is_none());
+}
+
+#[test]
+fn what_forecasts_need_is_a_few_kilobytes_a_series() {
+    let bytes = Outlook::BYTES + 4 * Outlook::BYTES_A_HORIZON;
+    assert!(bytes <= 8_192, "{} {}", Outlook::BYTES, Outlook::BYTES_A_HORIZON);
 }
 
 #[test]

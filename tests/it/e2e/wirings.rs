@@ -150,6 +150,20 @@ async fn http_proxy_of_vmagent() {
     finds_the_score_of_load(&store, "node").await;
 }
 
+/// The alerts on forecasts fire where a disk will be full with confidence, and not where it may.
+#[test]
+fn the_alerts_on_forecasts_fire_and_are_taken_back_as_their_test_says() {
+    let promtool = tool!(Prometheus).with_file_name("promtool");
+    for what in [
+        ["check", "rules", "grafana/rules/sidelong-forecast.yml"],
+        ["test", "rules", "grafana/rules/sidelong-forecast.test.yml"],
+    ] {
+        let output = Command::new(&promtool).args(what).output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    }
+}
+
 /// Each example is one that its program takes as it stands, ports and all.
 #[tokio::test]
 async fn examples_are_valid_as_they_stand() {
