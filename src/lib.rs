@@ -12,6 +12,7 @@ pub mod wire;
 
 // The corridor: synchronous, knows neither protobuf, HTTP, S3 nor Kubernetes.
 pub mod batch;
+pub mod context;
 pub mod detect;
 pub mod inject;
 pub mod pipeline;

@@ -27,7 +27,27 @@ fn main() -> std::io::Result<()> {
     compress_gzip(page, &mut one)?;
     write("gzip", "two_members", &one)?;
     configurations()?;
+    calendars()?;
     heads()
+}
+
+/// Events of every kind, and patterns.
+fn calendars() -> std::io::Result<()> {
+    let event = |lines: &str| format!("BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\n{lines}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n");
+    for (name, lines) in [
+        ("once", "DTSTART:20261130T220000Z\r\nDTEND:20261130T230000Z"),
+        ("day", "DTSTART;VALUE=DATE:20261224\r\nDTEND;VALUE=DATE:20261227"),
+        ("weekly", "DTSTART;TZID=Europe/Berlin:20260315T023000\r\nDURATION:PT1H\r\nRRULE:FREQ=WEEKLY;BYDAY=SU,MO;COUNT=40;WKST=SU"),
+        ("monthly", "DTSTART:20260105T120000\r\nDURATION:P1DT1H\r\nRRULE:FREQ=MONTHLY;INTERVAL=2;BYDAY=-1FR,2MO;BYSETPOS=1,-1\r\nEXDATE:20260130T120000"),
+        ("yearly", "DTSTART:20200101T000000Z\r\nDURATION:PT90M\r\nRRULE:FREQ=YEARLY;BYWEEKNO=1,-1;BYHOUR=1,2;UNTIL=20301231T000000Z\r\nRDATE:20260101T000000Z"),
+        ("moved", "UID:a\r\nRECURRENCE-ID:20260602T120000Z\r\nDTSTART:20260602T180000Z\r\nDURATION:PT2H"),
+    ] {
+        write("ics", name, event(lines).as_bytes())?;
+    }
+    for (name, pattern) in [("nightly", "30 2 * * *"), ("days", "*/15 9-17/2 1,15 JAN-MAR MON-FRI"), ("word", "@weekly")] {
+        write("cron", name, pattern.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The configuration files that people are shown, and those of their Prometheus, which are YAML of another kind.

@@ -3,6 +3,7 @@
 //! It is a second port, bound to loopback by default, so that what it tells and does is reachable by
 //! choice only. What it shows of the other rooms comes through [`Status`]; it never waits for them.
 
+mod context;
 mod explain;
 mod exposition;
 mod health;
@@ -20,6 +21,7 @@ use http::{HeaderMap, Method, StatusCode};
 use prometheus_client::registry::Registry;
 use tracing::warn;
 
+pub use context::{Announcing, Denied, Refused};
 pub use explain::{ExplainSource, HighestSource};
 pub use exposition::count_series;
 pub use health::{Health, Readiness};
@@ -35,6 +37,8 @@ pub struct Admin {
     pub health: Health,
     /// What the other rooms tell of themselves.
     pub status: Status,
+    /// Takes announcements.
+    pub announcing: Arc<dyn Announcing>,
     /// Reads the configuration again.
     pub reload: Reload,
     /// Whether `/-/reload` may be used (`--web.enable-lifecycle`).
@@ -54,6 +58,8 @@ impl Admin {
             .nest("/api/v1/status", status::router())
             .route("/api/v1/explain", get(explain::answer))
             .route("/api/v1/highest", get(explain::highest))
+            .route("/api/v1/context", context::all())
+            .route("/api/v1/context/{id}", context::one())
             .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
             .with_state(Arc::new(self))
     }

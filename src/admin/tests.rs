@@ -48,10 +48,35 @@ fn fixture(lifecycle: bool) -> Fixture {
         registry: Arc::clone(&registry),
         health: health.clone(),
         status,
+        announcing: Arc::new(Nobody),
         reload: reload.clone(),
         lifecycle,
     };
     Fixture { router: admin.router(), health, registry, valid, reload, shutdown }
+}
+
+/// Takes nothing: `app::announcer` has tests of what does.
+struct Nobody;
+
+impl Announcing for Nobody {
+    fn admit(&self, _: Option<&str>) -> Result<(), Denied> {
+        Err(Denied::Nobody)
+    }
+
+    fn list(&self) -> Value {
+        json!([])
+    }
+
+    fn announce(
+        &self,
+        _: crate::context::Announcement,
+    ) -> Result<(bool, crate::context::Announcement), Refused> {
+        Err(Refused::Full(0))
+    }
+
+    fn withdraw(&self, _: &str) -> Result<bool, Refused> {
+        Ok(false)
+    }
 }
 
 impl Fixture {

@@ -11,6 +11,7 @@ use prometheus_client::registry::Registry;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
+use crate::config::sections::CalendarError;
 use crate::config::{Config, ConfigError};
 use crate::forward::Downstream;
 use crate::forward::scores::{Route, ScoreForwarder, ScoreMetrics};
@@ -66,6 +67,8 @@ pub(super) enum ReloadFailure {
     Scrape(#[from] ScrapeConfigError),
     #[error(transparent)]
     Template(#[from] TemplateError),
+    #[error(transparent)]
+    Calendar(#[from] CalendarError),
 }
 
 // === impl House ===
@@ -241,7 +244,7 @@ impl House {
 }
 
 /// What the corridor needs of `config`.
-fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateError> {
+fn settings(config: &Config, interner: &Interner) -> Result<Settings, ReloadFailure> {
     let names = Names::new(config.scores.name_template.as_str(), interner)?;
     let idle_after_s = u32::try_from(config.limits.series_idle_timeout.get().as_secs()).unwrap_or(u32::MAX);
     let scopes = ScopeLimits {
@@ -259,6 +262,7 @@ fn settings(config: &Config, interner: &Interner) -> Result<Settings, TemplateEr
     };
     let settings = Settings::new((*config.rules).clone(), names, limits);
     let settings = settings.with_signals(config.signals.specs(), config.scores.emit.into());
+    let settings = settings.with_contexts(config.context.contexts()?);
     let settings = settings.with_ha_labels(config.scores.ha_labels.clone());
     let Some(label) = &config.scores.ha_replica_label else { return Ok(settings) };
     let failover_ms = i64::try_from(config.scores.ha_failover_timeout.as_millis()).unwrap_or(i64::MAX);

@@ -1,5 +1,6 @@
 //! Puts the rooms together, starts them, reloads them and drains them.
 
+mod announcer;
 mod house;
 mod status;
 
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::ingest::DataDoor;
 use crate::net::server::{Server, ServerMetrics, bind};
 use crate::net::web::{WebGate, WebMetrics};
+use announcer::Announcer;
 use house::{House, ReloadFailure, unix_millis};
 use status::Current;
 
@@ -79,6 +81,10 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let door = DataDoor::new(doors, Arc::clone(&house.pipeline), health.clone());
     let (reload, reloads) = reload_channel(&mut registry);
     let current = Arc::new(Current::new(config.clone()));
+    let folder = config.state.folder.as_deref();
+    let announcer =
+        Arc::new(Announcer::new(Arc::clone(&house.pipeline), Arc::clone(&current), folder, unix_millis));
+    announcer.restore();
     let apply = {
         let next = Next {
             file: options.config.clone(),
@@ -93,6 +99,7 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
         registry: Arc::new(registry),
         health: health.clone(),
         status,
+        announcing: announcer,
         reload: reload.clone(),
         lifecycle: options.lifecycle,
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Series;
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
+use crate::context::Board;
 use crate::detect::{Explanation, Foretold};
 use crate::inject::{Emit, Fan, Fans, Injected, Names, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
@@ -150,6 +151,13 @@ impl Corridor {
         let last = Said { score: 0.0, ..Said::NOTHING };
         let (before, foretold) = (None, Vec::new());
         Ok(Self { pipeline, scope, batch, labels, names, fans, any, signal, before, last, foretold })
+    }
+
+    /// The same where the contexts of `board` are known beforehand.
+    #[must_use]
+    pub fn under(self, board: &Board) -> Self {
+        self.pipeline.change_board(|_| (Some(board.clone()), ()));
+        self
     }
 
     /// What is said of `sample`, the next of the series; nothing of a sample that teaches nothing: one that is

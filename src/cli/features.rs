@@ -16,7 +16,8 @@ use crate::detect::Explanation;
 /// Write what the detector sees at each sample: window, season, residuals, calibration and what follows from them.
 ///
 /// A row holds the numbers that /api/v1/explain would tell of the sample, had it been the newest. A sample that
-/// teaches nothing has no row, nor has the first, which is compared with nothing. Several series have a column series.
+/// teaches nothing has no row, one that a context suppresses among them, nor has the first, which is compared with
+/// nothing. Several series have a column series.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct FeaturesArgs {
@@ -122,8 +123,12 @@ impl Take for Watch<'_> {
             self.corridors.insert(series.clone(), self.judge.corridor(series)?);
         }
         let Some(corridor) = self.corridors.get_mut(series) else { return Ok(()) };
+        let mut suppressed = self.judge.suppressed(series);
         for row in rows {
-            let heard = corridor.hear(row?.sample);
+            let sample = row?.sample;
+            let heard = corridor.hear(sample);
+            // What teaches the detector nothing is to teach nobody.
+            let heard = heard.filter(|_| !suppressed.at(sample.timestamp_ms));
             let Some(seen) = heard.and_then(|_| corridor.explain()) else { continue };
             if self.file.is_none() {
                 self.file = Some(self.args.create(self.several)?);
@@ -213,6 +218,28 @@ mod tests {
         assert!(rows.iter().all(|row| columns(row) == columns(rows[0])));
         let error = run_on(&series(1), "x.csv", &[]).unwrap_err();
         assert!(error.to_string().contains("two are needed"), "{error}");
+    }
+
+    #[test]
+    fn a_sample_that_a_context_suppresses_has_no_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = dir.path().join("context.yml");
+        let entry = "{name: a, match: up, start: '2017-07-14T02:42:00Z', end: '2017-07-14T02:44:00Z'}";
+        std::fs::write(&context, format!("context: {{calendars: [{entry}]}}")).unwrap();
+        let option = format!("--context={}", context.display());
+        let rows = |options: &[&str]| {
+            let csv = String::from_utf8(run_on(&series(10), "x.csv", options).unwrap()).unwrap();
+            csv.lines().skip(1).map(|row| row.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let all = rows(&["--series=up"]);
+        let left = rows(&["--series=up", &option]);
+        assert_eq!(all.len(), 9);
+        let suppressed = ["1500000120000", "1500000180000"];
+        assert_eq!(left, all.into_iter().filter(|at| !suppressed.contains(&at.as_str())).collect::<Vec<_>>());
+        assert_eq!(rows(&["--series=down", &option]).len(), 9, "another series");
+        std::fs::write(&context, "rules: []").unwrap();
+        let error = run_on(&series(10), "x.csv", &[&option]).unwrap_err().to_string();
+        assert!(error.contains("has no section context"), "{error}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who judges a past series, and by what rule.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -8,8 +8,10 @@ use clap::builder::PossibleValuesParser;
 
 use super::source::wrong;
 use crate::backtest::{Corridor, CorridorError, Series};
+use crate::config::Config;
 use crate::config::units::PromDuration;
 use crate::config::yaml;
+use crate::context::{Attached, Board, Effect};
 use crate::detect::{Method, Part, Parts};
 use crate::model::Model;
 use crate::rules::RawRule;
@@ -28,14 +30,26 @@ pub(super) struct JudgeArgs {
     /// Judge the rate per second of a counter in place of the value, whatever the series is called.
     #[arg(long)]
     counter: bool,
+    #[command(flatten)]
+    context: ContextArgs,
     /// Leave a part of the hybrid detector out, to see what it is worth. May be given more than once.
     #[arg(long, value_name = "PART", hide = true, value_parser = PossibleValuesParser::new(Part::ALL.map(Part::name)))]
     without: Vec<String>,
 }
 
+/// What was known beforehand of the time that is looked at.
+#[derive(Clone, Debug, Args)]
+pub(super) struct ContextArgs {
+    /// A file whose section context counts as it does in a running Sidelong: its configuration, or one with that section
+    /// alone. What was announced there is not in it.
+    #[arg(long, value_name = "FILE")]
+    context: Option<PathBuf>,
+}
+
 /// Makes a corridor for each series.
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
+    board: Board,
     without: Parts,
     rule: RawRule,
 }
@@ -49,9 +63,46 @@ impl JudgeArgs {
         let kind = if self.counter { RawKind::Counter } else { rule.kind };
         let detector = self.detector.as_deref().and_then(Method::named).unwrap_or(rule.detector);
         Ok(Judge {
+            board: self.context.board()?,
             without: self.without.iter().filter_map(|name| Part::named(name)).collect(),
             rule: RawRule { kind, detector, ..rule },
         })
+    }
+}
+
+// === impl ContextArgs ===
+
+impl ContextArgs {
+    /// The contexts of the file; none where none was given.
+    pub(super) fn board(&self) -> anyhow::Result<Board> {
+        let Some(path) = &self.context else { return Ok(Board::default()) };
+        let section = Config::load_context(path)?;
+        let section =
+            section.with_context(|| format!("--context: {} has no section context", path.display()))?;
+        Ok(Board::new(section.contexts().context("--context")?))
+    }
+}
+
+/// Whether a series is suppressed at a time.
+#[derive(Debug)]
+pub(super) struct Suppressed<'a> {
+    board: &'a Board,
+    attached: Attached,
+}
+
+// === impl Suppressed ===
+
+impl<'a> Suppressed<'a> {
+    /// Of `series`, by `board`.
+    pub(super) fn new(board: &'a Board, series: &Series) -> Self {
+        let mut attached = Attached::default();
+        attached.attach(board, &series.labels().collect::<Vec<_>>());
+        Self { board, attached }
+    }
+
+    /// Whether the detector learns nothing of it at `at_ms`.
+    pub(super) fn at(&mut self, at_ms: i64) -> bool {
+        self.attached.effect_at(self.board, at_ms) == Some(Effect::Suppress)
     }
 }
 
@@ -70,9 +121,15 @@ fn read_rule(text: &str) -> anyhow::Result<RawRule> {
 // === impl Judge ===
 
 impl Judge {
+    /// When `series` is suppressed.
+    pub(super) fn suppressed(&self, series: &Series) -> Suppressed<'_> {
+        Suppressed::new(&self.board, series)
+    }
+
     /// A corridor for `series`.
     pub(super) fn corridor(&self, series: &Series) -> Result<Corridor, CorridorError> {
-        Corridor::new(Model::without(self.without), self.rule.clone(), series)
+        let corridor = Corridor::new(Model::without(self.without), self.rule.clone(), series)?;
+        Ok(corridor.under(&self.board))
     }
 
     /// The same judge, which forecasts `at`, or where that is empty what its rule says, or `otherwise`.
@@ -86,7 +143,8 @@ impl Judge {
 
     /// A corridor for `series` that forecasts it.
     pub(super) fn corridor_with_forecasts(&self, series: &Series) -> Result<Corridor, CorridorError> {
-        Corridor::with_forecasts(Model::without(self.without), self.rule.clone(), series)
+        let corridor = Corridor::with_forecasts(Model::without(self.without), self.rule.clone(), series)?;
+        Ok(corridor.under(&self.board))
     }
 
     /// Whether the rule asks for the confidence.

@@ -6,16 +6,19 @@ use std::io::{self, Write};
 use anyhow::ensure;
 use clap::{Args, ValueEnum};
 
+use super::judge::{ContextArgs, Suppressed};
 use super::source::{RowIter, SourceArgs, Take, is_broken_pipe};
 use crate::backtest::Series;
 use crate::backtest::profile::Profile;
 use crate::batch::Sample;
+use crate::context::Board;
 use crate::rules::Kind;
 
 /// Say what kind of series this is, which season and which detector suit it, and what its rule would be.
 ///
 /// Seasons are compared by what forecasts with them err over the last third of the series. Detectors are compared by
-/// what each finds of disturbances that are put into a copy of the series, and by how often it calls without them.
+/// what each finds of disturbances that are put into a copy of the series, and by how often it calls without them. What a
+/// context suppresses is left out.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ProfileArgs {
@@ -24,6 +27,8 @@ pub struct ProfileArgs {
     /// How it is said.
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
+    #[command(flatten)]
+    context: ContextArgs,
     /// Look at the rate per second of a counter, whatever the series is called and looks like.
     #[arg(long)]
     counter: bool,
@@ -44,9 +49,12 @@ Examples:
   sidelong profile requests.csv --series http_requests_total --format json
   sidelong profile http://prometheus:9090 --query node_load1 --from -14d --step 5m";
 
-/// The finite samples of each series, in order of time.
+/// The finite samples of each series, in order of time, but for those that a context suppresses.
 #[derive(Debug, Default)]
-struct Samples(BTreeMap<Series, Vec<Sample>>);
+struct Samples {
+    board: Board,
+    of: BTreeMap<Series, Vec<Sample>>,
+}
 
 /// Runs `sidelong profile`.
 ///
@@ -54,7 +62,7 @@ struct Samples(BTreeMap<Series, Vec<Sample>>);
 ///
 /// A series that cannot be had, or has no samples.
 pub fn run(args: &ProfileArgs) -> anyhow::Result<()> {
-    let mut samples = Samples::default();
+    let mut samples = Samples { board: args.context.board()?, of: BTreeMap::new() };
     args.source.replay(&mut samples)?;
     match args.write(&samples, &mut io::stdout().lock()) {
         Err(error) if is_broken_pipe(&error) => Ok(()),
@@ -67,7 +75,7 @@ pub fn run(args: &ProfileArgs) -> anyhow::Result<()> {
 impl ProfileArgs {
     fn write(&self, samples: &Samples, out: &mut dyn Write) -> anyhow::Result<()> {
         let mut told = 0;
-        for (series, samples) in &samples.0 {
+        for (series, samples) in &samples.of {
             let counter = (self.counter || Kind::Auto.is_counter(series.metric_name())).then_some(true);
             let Some(profile) = Profile::of(series, samples, counter)? else { continue };
             match self.format {
@@ -88,12 +96,13 @@ impl Take for Samples {
     fn expect_several(&mut self) {}
 
     fn take(&mut self, series: &Series, rows: RowIter<'_>) -> anyhow::Result<()> {
-        let kept = self.0.entry(series.clone()).or_default();
+        let mut suppressed = Suppressed::new(&self.board, series);
+        let kept = self.of.entry(series.clone()).or_default();
         for row in rows {
             let sample = row?.sample;
             // As the corridor has it: what is not newer, or no number, is no sample.
             let is_newer = kept.last().is_none_or(|last| last.timestamp_ms < sample.timestamp_ms);
-            if is_newer && sample.value.is_finite() {
+            if is_newer && sample.value.is_finite() && !suppressed.at(sample.timestamp_ms) {
                 kept.push(sample);
             }
         }
@@ -121,7 +130,8 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let words = ["profile", file.to_str().unwrap()].into_iter().chain(options.iter().copied());
         let args = Cli::parse_from(words).args;
-        let (mut samples, mut out) = (Samples::default(), Vec::new());
+        let board = args.context.board()?;
+        let (mut samples, mut out) = (Samples { board, of: BTreeMap::new() }, Vec::new());
         args.source.replay(&mut samples)?;
         args.write(&samples, &mut out)?;
         Ok(String::from_utf8(out)?)
@@ -132,6 +142,21 @@ mod tests {
         for example in EXAMPLES.lines().skip(1) {
             Cli::try_parse_from(example.split_whitespace().skip(1)).unwrap();
         }
+    }
+
+    #[test]
+    fn what_a_context_suppresses_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let context = dir.path().join("context.yml");
+        let entry = "{name: a, match: up, start: '2017-07-14T02:41:00Z', end: '2017-07-14T02:43:00Z'}";
+        std::fs::write(&context, format!("context: {{calendars: [{entry}]}}")).unwrap();
+        let option = format!("--context={}", context.display());
+        let rows: String = (0..5).map(|at| format!("{},{at}\n", 1_500_000_000 + 60 * at)).collect();
+        let samples = |options: &[&str]| {
+            let json = told(&rows, &[&["--format=json", "--series=up"], options].concat()).unwrap();
+            serde_json::from_str::<serde_json::Value>(&json).unwrap()["times"]["samples"].clone()
+        };
+        assert_eq!((samples(&[]), samples(&[&option])), (5.into(), 3.into()));
     }
 
     #[test]

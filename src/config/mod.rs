@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::raw::RawConfig;
-use self::sections::{Downstream, Limits, Scores, Scrape, Server, Signals, State, Tenants};
+use self::sections::{Context, Downstream, Limits, Scores, Scrape, Server, Signals, State, Tenants};
 use self::yaml::{Environment, Problem};
 use crate::rules::RuleSet;
 
@@ -45,6 +45,8 @@ pub struct Config {
     pub scrape: Scrape,
     /// What is made of several series.
     pub signals: Signals,
+    /// What is known beforehand of some series and some times.
+    pub context: Context,
     /// What is kept beyond a restart.
     pub state: State,
     /// Which series are scored, presets included.
@@ -97,6 +99,13 @@ impl Config {
     /// Checks the text of a file.
     pub fn from_yaml(text: &str, environment: &Environment<'_>) -> Result<Self, Problems> {
         raw::read(text, None, environment)
+    }
+
+    /// The section `context` alone of a file; nothing where it has none.
+    pub fn load_context(path: &Path) -> Result<Option<Context>, ConfigError> {
+        let text = read_file(path)?;
+        raw::read_context(&text, path.parent(), &|name| std::env::var(name).ok())
+            .map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
     }
 
     /// The configuration as YAML, every default filled in and every secret hidden.

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::sections::{Downstream, Findings, Limits, Scores, Scrape, Server, Signals, State, Tenants};
+use super::sections::{
+    Context, Downstream, Findings, Limits, Scores, Scrape, Server, Signals, State, Tenants,
+};
 use super::yaml::{Document, Environment, Problem};
 use super::{Config, Problems};
 use crate::rules::preset::Preset;
@@ -31,6 +33,8 @@ pub struct RawConfig {
     pub scrape: Scrape,
     /// What is made of several series, and scored like any other.
     pub signals: Signals,
+    /// What is known beforehand of some series and some times.
+    pub context: Context,
     /// What series have learned, kept beyond a restart.
     pub state: State,
     /// Built-in rules that stand behind those of `rules`: `node_exporter`, `kubernetes`,
@@ -42,12 +46,32 @@ pub struct RawConfig {
 }
 
 /// The top-level keys.
-const SECTIONS: [&str; 10] =
-    ["server", "limits", "downstream", "tenants", "scores", "scrape", "signals", "state", "presets", "rules"];
+const SECTIONS: [&str; 11] = [
+    "server",
+    "limits",
+    "downstream",
+    "tenants",
+    "scores",
+    "scrape",
+    "signals",
+    "context",
+    "state",
+    "presets",
+    "rules",
+];
 
 /// The options that name files and folders.
-const FILE_OPTIONS: [&str; 7] =
-    ["password_file", "credentials_file", "client_secret_file", "ca_file", "cert_file", "key_file", "folder"];
+const FILE_OPTIONS: [&str; 9] = [
+    "password_file",
+    "credentials_file",
+    "client_secret_file",
+    "ca_file",
+    "cert_file",
+    "key_file",
+    "folder",
+    "ics",
+    "token_file",
+];
 
 /// Reads and checks the text of a file that stands in `directory`; all that is wrong is said at once.
 pub(super) fn read(
@@ -69,11 +93,34 @@ pub(super) fn read(
         scores: document.section("scores", &mut problems),
         scrape: document.section("scrape", &mut problems),
         signals: document.section("signals", &mut problems),
+        context: document.section("context", &mut problems),
         state: document.section("state", &mut problems),
         presets: document.list("presets", &mut problems),
         rules: document.list("rules", &mut problems),
     };
     raw.check(&document, problems)
+}
+
+/// Reads and checks the section `context` alone of the text of a file that stands in `directory`; nothing where it is not
+/// there. What the other sections say does not matter, nor do variables that only they name.
+pub(super) fn read_context(
+    text: &str,
+    directory: Option<&Path>,
+    environment: &Environment<'_>,
+) -> Result<Option<Context>, Problems> {
+    let mut document = Document::parse(text).map_err(|problem| Problems(vec![problem]))?;
+    let mut problems = document.expand(environment);
+    if let Some(directory) = directory {
+        document.set_directory(directory, &FILE_OPTIONS);
+    }
+    let section: Option<Context> = document.section("context", &mut problems);
+    let mut findings = Findings::default();
+    section.iter().for_each(|section| section.check(&mut findings));
+    problems.extend(findings.0.into_iter().map(|(path, message)| document.problem(path, message)));
+    problems.retain(|problem| {
+        problem.path.starts_with("context") && !problem.path.starts_with("context.announce")
+    });
+    if problems.is_empty() { Ok(section) } else { Err(Problems(problems)) }
 }
 
 // === impl RawConfig ===
@@ -88,6 +135,7 @@ impl RawConfig {
         self.scores.check(&mut findings);
         self.scrape.check(&mut findings);
         self.signals.check(&mut findings);
+        self.context.check(&mut findings);
         self.state.check(&mut findings);
         if let Some(downstream) = &self.downstream {
             downstream.check(&mut findings);
@@ -112,6 +160,7 @@ impl RawConfig {
             scores: raw.scores.clone(),
             scrape: raw.scrape.clone(),
             signals: raw.signals.clone(),
+            context: raw.context.clone(),
             state: raw.state.clone(),
             rules: Arc::new(rules),
             raw,

@@ -35,7 +35,7 @@ fn b3_the_defaults_are_those_of_the_plan() {
 }
 
 /// Options whose default is 0 or nothing, and why that bounds enough.
-const MAY_BE_ZERO: [(&str, &str); 16] = [
+const MAY_BE_ZERO: [(&str, &str); 17] = [
     ("scrape.targets[].sample_limit", OF_THE_JOB),
     ("scrape.targets[].label_limit", OF_THE_JOB),
     ("scrape.targets[].label_name_length_limit", OF_THE_JOB),
@@ -52,6 +52,7 @@ const MAY_BE_ZERO: [(&str, &str); 16] = [
     ("rules[].z_threshold", OF_THE_DETECTOR),
     ("signals.ratios[].step", OF_EQUAL_TIMES),
     ("signals.sums[].step", OF_EQUAL_TIMES),
+    ("context.calendars[].for", "a window by cron must have one, of 31d at the most"),
 ];
 const OF_THE_JOB: &str =
     "mirrors the scrape job; limits.max_series, page_sample_limit and body_size_limit bound it";
@@ -288,4 +289,69 @@ fn relative_paths_start_at_the_configuration_file() {
     let token = downstream.authorization.unwrap().credentials_file.unwrap();
     assert_eq!(token.path(), dir.path().join("token"));
     assert_eq!(downstream.tls_config.ca_file.unwrap(), Path::new("/abs/ca.pem"));
+}
+
+#[test]
+fn a_context_says_for_which_series_and_when() {
+    let error = |entry: &str| {
+        let found = problems(&format!("context: {{calendars: [{{name: a, {entry}}}]}}"));
+        found.into_iter().next().unwrap_or_default()
+    };
+    let cron = "match: up, cron: '0 2 * * *', for: 1h";
+    config(&format!(
+        "context: {{calendars: [{{name: a, {cron}, timezone: Europe/Berlin, effect: annotate}}]}}"
+    ));
+    for (entry, words) in [
+        ("cron: '0 2 * * *', for: 1h", "a series selector"),
+        ("match: '{__name__=~\".+\"}', cron: '0 2 * * *', for: 1h", "would take nearly every series"),
+        (
+            "match: '{job!=\"a\",__name__!=\"\"}', cron: '0 2 * * *', for: 1h",
+            "would take nearly every series",
+        ),
+        ("match: up", "say when"),
+        ("match: up, cron: '0 2 * * *', for: 1h, ics: a.ics", "say when"),
+        ("match: up, cron: '0 2 * *', for: 1h", "has 4 fields"),
+        ("match: up, cron: '0 2 * * *'", "how long the window stays open"),
+        ("match: up, cron: '0 2 * * *', for: 32d", "31d at the most"),
+        ("match: up, ics: a.ics, for: 1h", "how long the window stays open"),
+        ("match: up, start: '2026-11-30T22:00:00Z'", "say when"),
+        ("match: up, start: '2026-11-30T22:00:00Z', end: '2026-11-30T21:00:00Z'", "later than the start"),
+        ("match: up, start: 'now', end: '2026-11-30T21:00:00Z'", "\"now\" is no time"),
+        ("match: up, cron: '0 2 * * *', for: 1h, timezone: Europe/Berln", "no time zone \"Europe/Berln\""),
+        ("match: up, cron: '0 2 * * *', for: 1h, effect: hide", "hide"),
+    ] {
+        assert!(error(entry).contains(words), "{entry}: {}", error(entry));
+    }
+    let twice = problems(&format!("context: {{calendars: [{{name: a, {cron}}}, {{name: a, {cron}}}]}}"));
+    assert!(twice[0].contains("asked for twice"), "{twice:?}");
+    let reserved = problems(&format!("context: {{calendars: [{{name: announced, {cron}}}]}}"));
+    assert!(reserved[0].contains("cannot be the name of a context"), "{reserved:?}");
+    let tokens = problems("context: {announce: {token: a, token_file: b}}");
+    assert!(tokens[0].contains("write one of the two"), "{tokens:?}");
+}
+
+#[test]
+fn a_calendar_file_is_read_where_the_configuration_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sidelong.yml");
+    // Other sections may say what they like: who asks for contexts alone does not read them.
+    std::fs::write(
+        &file,
+        "downstream: {url: '${NOWHERE}'}\ncontext: {calendars: [{name: a, match: up, ics: a.ics}], announce: {token: '${NO}'}}\n",
+    )
+    .unwrap();
+    let section = Config::load_context(&file).unwrap().unwrap();
+    let error = section.contexts().unwrap_err();
+    assert!(error.to_string().contains("a.ics"), "{error}");
+    std::fs::write(
+        folder.path().join("a.ics"),
+        "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:x\nEND:VEVENT\nEND:VCALENDAR\n",
+    )
+    .unwrap();
+    let error = section.contexts().unwrap_err().to_string();
+    assert!(error.contains("a.ics: line 3: \"x\" is no value of DTSTART"), "{error}");
+    std::fs::write(folder.path().join("a.ics"), "BEGIN:VCALENDAR\nEND:VCALENDAR\n").unwrap();
+    assert_eq!(section.contexts().unwrap().len(), 1);
+    std::fs::write(&file, "rules: []\n").unwrap();
+    assert!(Config::load_context(&file).unwrap().is_none());
 }

@@ -113,6 +113,7 @@ impl Pipeline {
     /// Adds the gauges of the budget to `registry`.
     pub fn register(self: &Arc<Self>, registry: &mut Registry) {
         registry.register_collector(Box::new(Gauges(Arc::clone(self))));
+        registry.register_collector(Box::new(super::context::Gauges(Arc::clone(self))));
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::Pipeline;
 use super::settings::Settings;
 use crate::batch::Sample;
+use crate::context::Held;
 use crate::detect::{Explanation, Judgement, State};
 use crate::model::Model;
 use crate::rules::Selector;
@@ -38,6 +39,9 @@ pub struct Explained {
     /// What it is made of, if it is made of others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub made_of: Option<Origin>,
+    /// The contexts that hold at its newest sample.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<Held>,
     /// What was said of its newest sample, where no detector judges it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<Given>,
@@ -80,6 +84,8 @@ struct Copied {
     made: Option<(Arc<Scope>, SlotId)>,
     rule: u16,
     state: State,
+    /// When its newest sample was.
+    seen_ms: Option<i64>,
     /// When, and what of the newest sample is judged.
     newest: Option<(i64, f64)>,
 }
@@ -137,8 +143,12 @@ impl Pipeline {
     }
 
     fn explained(&self, copied: Vec<Copied>, model: &Model, settings: &Settings) -> Vec<Explained> {
-        let explain = |Copied { mut explained, made, rule, state, newest }: Copied| {
+        let board = settings.board();
+        let explain = |Copied { mut explained, made, rule, state, seen_ms, newest }: Copied| {
             explained.made_of = made.and_then(|(scope, id)| scope.groups().origin(id));
+            let labels: Vec<_> =
+                explained.series.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            explained.context = seen_ms.map(|at_ms| board.held(&labels, at_ms)).unwrap_or_default();
             let demands = &settings.plan(rule).demands;
             explained.explanation =
                 newest.and_then(|(at_ms, signal)| model.detector.explain(&state, at_ms, signal, demands));
@@ -213,6 +223,7 @@ impl Copied {
             inherited: series.inherited.as_deref().map(|from| InheritedFrom::of(from, &series.labels)),
             model: model.to_owned(),
             made_of: None,
+            context: Vec::new(),
             given: series.given.as_deref().zip(series.newest).map(|(given, sample)| Given::of(given, sample)),
             explanation: None,
         };
@@ -224,6 +235,7 @@ impl Copied {
             .filter(|_| series.given.is_none())
             .and_then(signal)
             .map(|(newest, signal)| (newest.timestamp_ms, signal));
-        Self { explained, made, rule: series.rule, state: series.state.clone(), newest }
+        let seen_ms = series.newest.map(|newest| newest.timestamp_ms);
+        Self { explained, made, rule: series.rule, state: series.state.clone(), seen_ms, newest }
     }
 }

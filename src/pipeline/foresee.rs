@@ -58,11 +58,12 @@ impl<E: Emit> Observer<'_, E> {
     /// Lets the newest sample teach what forecasts need, if its rule asks for them.
     #[inline]
     pub(super) fn look_ahead(&mut self, series: &mut Series, plan: &Plan, sample: Sample) {
-        let Series { state, labels, signal, taught, .. } = series;
+        let Series { state, labels, .. } = series;
         state.look_out_for(&plan.horizons, || labels.phase());
-        if plan.horizons.is_empty() {
+        if plan.horizons.is_empty() || self.is_suppressed(series, sample.timestamp_ms) {
             return;
         }
+        let Series { state, signal, taught, .. } = series;
         if let Some(signal) = signal.at(*taught, sample) {
             self.is_due |= self.detector.look_ahead(state, sample.timestamp_ms, signal, &plan.demands);
         }

@@ -3,6 +3,7 @@
 mod admit;
 mod budget;
 mod clash;
+mod context;
 mod explain;
 mod foresee;
 mod inherit;
@@ -130,11 +131,12 @@ impl Pipeline {
     pub fn score(&self, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
         let model = self.model.current(); // one version for the whole batch
         let settings = self.settings(); // and one set of rules
+        let board = settings.board(); // and of contexts
         if self.scopes.take_left_series() {
             self.evict_left_series(&settings);
         }
         let replica = settings.replica_of_batch(visit);
-        let mut observer = Observer::new(self, &model.detector, &settings, visit, out);
+        let mut observer = Observer::new(self, &model.detector, (&settings, &board), visit, out);
         self.end_unasked(&settings, &mut observer);
         self.bid_farewells(visit.scope, &replica, &mut observer);
         let voice = self.elections.hear(&settings, visit.scope, &replica, visit.now_ms);
@@ -185,12 +187,13 @@ impl Pipeline {
     /// with the timestamp at which they were counted.
     pub fn newest(&self, scope: &Scope) -> Vec<ScoreSample> {
         let (model, settings) = (self.model.current(), self.settings());
+        let board = settings.board();
         let (mut scores, mut workloads) = (Vec::new(), HashMap::new());
         self.series.for_each(|_, series| {
             if series.scope().id() != scope.id() || series.generation != settings.generation {
                 return;
             }
-            observe::repeat(self, &model.detector, &settings, series, &mut scores);
+            observe::repeat(self, &model.detector, (&settings, &board), series, &mut scores);
             // Counted whatever is sent of it, but for one that has ended.
             if let Some(workload) = series.workload.as_ref().filter(|_| series.score.is_some()) {
                 workloads.entry(Arc::as_ptr(workload)).or_insert_with(|| Arc::clone(workload));

@@ -12,6 +12,7 @@ use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
 use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
+use crate::context::Board;
 use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Injected, Replica, Telling};
 use crate::series::labels::{Interner, SeriesLabels};
@@ -26,9 +27,10 @@ pub(super) struct Observer<'a, E> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) detector: &'a Detector,
     pub(super) settings: &'a Settings,
+    pub(super) board: &'a Board,
     latest_ms: i64,
     now_s: u32,
-    teach: bool,
+    pub(super) teach: bool,
     /// The groups of the scope; nobody's where a score is only repeated.
     pub(super) groups: Option<MutexGuard<'a, Groups>>,
     /// Series that ended, and may leave something.
@@ -46,7 +48,7 @@ impl<'a, E: Emit> Observer<'a, E> {
     pub(super) fn new(
         pipeline: &'a Pipeline,
         detector: &'a Detector,
-        settings: &'a Settings,
+        (settings, board): (&'a Settings, &'a Board),
         visit: &'a Visit<'_>,
         out: &'a mut E,
     ) -> Self {
@@ -54,6 +56,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             pipeline,
             detector,
             settings,
+            board,
             latest_ms: visit.now_ms.saturating_add(settings.limits.max_future_ms),
             now_s: seconds(visit.now_ms),
             teach: visit.wiring.teaches(),
@@ -87,6 +90,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             return self.look_at(series, sample);
         }
         let judged = self.judge(series, plan, sample);
+        let judged = self.in_context(series, sample.timestamp_ms, judged);
         if self.teach {
             self.remember(series, plan, sample, judged.score);
             self.look_ahead(series, plan, sample);
@@ -106,6 +110,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         let judged = plan.demands.judge_distance(sample.value, expected, spread, distance);
         series.taught = series.newest.filter(|newest| newest.value.is_finite());
         **series.given.get_or_insert_with(|| Box::new(judged)) = judged;
+        let judged = self.in_context(series, sample.timestamp_ms, judged);
         self.remember(series, plan, sample, judged.score);
         self.send(series, plan, sample, judged);
     }
@@ -180,6 +185,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         let Some(newest) = series.newest.take_if(|newest| newest.value.is_finite()) else { return };
         if plan.judged
             && series.given.is_none()
+            && !self.is_suppressed(series, newest.timestamp_ms)
             && let Some(signal) = series.signal.at(series.taught, newest)
         {
             self.detector.learn(&mut series.state, newest.timestamp_ms, signal, &plan.demands);
@@ -246,7 +252,8 @@ impl<'a, E: Emit> Observer<'a, E> {
                 Injected::YhatUpper => judged.upper,
                 Injected::AnomalyConfidence => told.as_ref().map_or(f64::NAN, |told| told.confidence),
                 Injected::AnomalyPart => {
-                    let shares = told.as_ref().and_then(|told| told.shares);
+                    // A score of 0 has no parts, whatever made it 0.
+                    let shares = told.as_ref().and_then(|told| told.shares).filter(|_| judged.score > 0.0);
                     shares.into_iter().for_each(|shares| self.emit_parts(series, timestamp_ms, shares.all()));
                     continue;
                 }
@@ -397,7 +404,7 @@ fn labels_of_parts(labels: &SeriesLabels, interner: &Interner) -> PartLabels {
 pub(super) fn repeat(
     pipeline: &Pipeline,
     detector: &Detector,
-    settings: &Settings,
+    (settings, board): (&Settings, &Board),
     series: &mut Series,
     out: &mut impl Emit,
 ) {
@@ -405,6 +412,7 @@ pub(super) fn repeat(
         pipeline,
         detector,
         settings,
+        board,
         latest_ms: i64::MAX,
         now_s: series.seen_s,
         teach: false,

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::Visit;
+use super::context::Place;
 use super::replicas::HaPair;
+use crate::context::{Board, Context};
 use crate::detect::{Demands, Direction, Horizons};
 use crate::inject::{Fans, Injected, Names, Replica};
 use crate::rules::{self, Emit, Inheritance, Kind, Rule, RuleId, RuleSet};
@@ -24,6 +26,8 @@ pub struct Settings {
     pub(super) plans: Vec<Plan>,
     /// What is made of several series.
     pub(super) signals: Specs,
+    /// What is known beforehand. It changes when something is announced.
+    pub(super) board: Place,
     /// What the injected series are called.
     pub names: Names,
     /// Limits of the corridor.
@@ -89,6 +93,7 @@ impl Settings {
             rules,
             plans,
             signals: Specs::default(),
+            board: Place::default(),
             names,
             limits,
             ha_labels: Vec::new(),
@@ -103,6 +108,16 @@ impl Settings {
         self.plans.pop();
         self.plans.push(Plan::of_made(emit));
         Self { signals, ..self }
+    }
+
+    /// The same where `contexts` are known beforehand.
+    pub fn with_contexts(self, contexts: Vec<Context>) -> Self {
+        Self { board: Place::new(Arc::new(Board::new(contexts))), ..self }
+    }
+
+    /// The contexts in force.
+    pub(super) fn board(&self) -> Arc<Board> {
+        Arc::clone(&self.board.read())
     }
 
     /// The same with replicas that are told apart by `ha_labels`.
@@ -129,6 +144,9 @@ impl Settings {
     pub(super) fn follow(&mut self, before: &Self) {
         self.generation = before.generation.wrapping_add(1);
         self.signals.follow(&before.signals);
+        if let Some(board) = Arc::get_mut(self.board.get_mut()) {
+            board.follow(&before.board());
+        }
         self.earlier_names.clone_from(&before.earlier_names);
         if !before.names.are(&self.names) {
             self.earlier_names.push((before.generation, before.names));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::labels::SeriesLabels;
 use super::scopes::Scope;
 use crate::batch::{Key, Sample};
+use crate::context::Attached;
 use crate::detect;
 use crate::inject::{Fans, Workload};
 use crate::rules::Outputs;
@@ -39,6 +40,8 @@ pub struct Series {
     pub generation: u16,
     /// When it was last seen, in seconds since the epoch, by the arrival clock.
     pub seen_s: u32,
+    /// The contexts that are for it.
+    pub context: Attached,
     /// The groups that it is a part of.
     pub memberships: Memberships,
     /// Whether it was made of others, and no sender has a series of its labels.

@@ -16,6 +16,7 @@ use super::labels::{Interner, SeriesLabels};
 use super::scopes::Scope;
 use super::slot::{Series, Standing};
 use crate::batch::Key;
+use crate::context;
 use crate::detect;
 use crate::rules::Outputs;
 use crate::signals::{self, Signal};
@@ -249,6 +250,7 @@ impl Table {
             rule,
             generation,
             seen_s: newcomer.now_s,
+            context: context::Attached::default(),
             memberships: signals::Memberships::default(),
             made: false,
             given: None,

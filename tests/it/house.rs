@@ -64,7 +64,7 @@ const PRESCRIBED: &[&str] = &[
 ];
 
 /// The rooms that data walks through.
-const CORRIDOR: &[&str] = &["batch", "series", "signals", "detect", "inject", "rules", "pipeline"];
+const CORRIDOR: &[&str] = &["batch", "series", "signals", "context", "detect", "inject", "rules", "pipeline"];
 
 /// What a room of the corridor may use besides the corridor, and why.
 const BESIDE_THE_CORRIDOR: &[(&str, &str)] = &[

@@ -8,6 +8,7 @@
 #[macro_use]
 mod harness;
 mod cli;
+mod context;
 mod e2e;
 mod exposition;
 mod faults;

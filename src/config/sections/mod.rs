@@ -1,6 +1,7 @@
 //! The sections of the configuration file, and what must hold between their options.
 
 mod auth;
+mod context;
 mod downstream;
 mod limits;
 mod scores;
@@ -12,6 +13,7 @@ mod values;
 
 use std::fmt::Display;
 
+pub use self::context::{Announce, CalendarEntry, CalendarError, Context, EntryError};
 pub use self::downstream::{Downstream, Protocol, Tenants};
 pub use self::limits::Limits;
 pub use self::scores::Scores;
@@ -70,6 +72,9 @@ pub enum SectionError {
     /// A selector that cannot be read.
     #[error("the selector {0:?} cannot be read: {1}")]
     Selector(String, String),
+    /// What cannot be the name of a context.
+    #[error("{0:?} cannot be the name of a context; write up to 100 bytes, and not the word announced")]
+    ContextName(String),
     /// A port that cannot be connected to.
     #[error("port 0 cannot be scraped; write the port, or leave ports out for 80 and 443")]
     PortZero,

@@ -1,5 +1,6 @@
 //! The corridor, driven as the doors drive it, with label sets in place of wire bytes.
 
+mod contexts;
 mod forecasts;
 mod heirs;
 mod leaving;
