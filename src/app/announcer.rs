@@ -74,12 +74,15 @@ impl Announcer {
         tracing::info!(path = %path.display(), restored, "contexts that were announced are in force again");
     }
 
-    /// Puts `announced` in force, once it is written.
+    /// Writes `announced`, if it is kept at all: what cannot be written is not put in force.
+    fn keep<'a>(&self, announced: impl Iterator<Item = &'a Announced>) -> Result<(), Refused> {
+        let Some(path) = &self.file else { return Ok(()) };
+        let all: Vec<_> = announced.map(Announcement::of).collect();
+        write(path, &all).map_err(|error| Refused::Unwritten(error.to_string()))
+    }
+
     fn put_in_force(&self, announced: Vec<Announced>) -> Result<(), Refused> {
-        if let Some(path) = &self.file {
-            let all: Vec<_> = announced.iter().map(Announcement::of).collect();
-            write(path, &all).map_err(|error| Refused::Unwritten(error.to_string()))?;
-        }
+        self.keep(announced.iter())?;
         self.pipeline.change_board(|board| (Some(board.announcing(announced)), ()));
         Ok(())
     }
@@ -151,8 +154,14 @@ impl Announcing for Announcer {
         if all.len() >= announce.max_announced as usize {
             return Err(Refused::Full(all.len()));
         }
-        all.push(new);
-        self.put_in_force(all)?;
+        // What is over goes only where its room is wanted: series need not be asked of all the others again.
+        if board.announced().len() >= announce.max_announced as usize {
+            all.push(new);
+            self.put_in_force(all)?;
+        } else {
+            self.keep(board.announced().iter().chain([&new]))?;
+            self.pipeline.change_board(|board| (Some(board.adding(new)), ()));
+        }
         tracing::info!(id = said.id, name = ?said.name, series = ?said.matches, start = said.start, end = said.end,
             effect = said.effect.as_str(), "a context was announced");
         Ok((true, said))

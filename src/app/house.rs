@@ -327,7 +327,10 @@ mod tests {
                 checked += 1;
             }
         }
-        assert_eq!(Vec::from_iter(names), ["code", "listener", "reason", "result", "status"]);
+        assert_eq!(
+            Vec::from_iter(names),
+            ["code", "context", "effect", "listener", "reason", "result", "status"]
+        );
         assert!(checked > 70, "{checked} values: those of all enums are there from the start");
         assert!(page.lines().filter(|line| !line.starts_with('#')).count() < 250);
     }

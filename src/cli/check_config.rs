@@ -25,6 +25,8 @@ pub struct CheckConfigArgs {
 /// A file that cannot be read or used.
 pub fn run(args: &CheckConfigArgs) -> anyhow::Result<()> {
     let config = Config::load(&args.file)?;
+    // What is in calendar files is a part of it.
+    config.context.contexts()?;
     println!("{} is right: {}", args.file.display(), summary(&config));
     Ok(())
 }

@@ -28,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::config::sections::CalendarError;
 
 /// A look aside at every metric that passes.
 ///
@@ -79,7 +80,8 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {}", logging::printable(&format!("{error:#}")));
-            ExitCode::from(if error.is::<ConfigError>() { WRONG_USE } else { 1 })
+            let is_wrong = error.is::<ConfigError>() || error.is::<CalendarError>();
+            ExitCode::from(if is_wrong { WRONG_USE } else { 1 })
         }
     }
 }

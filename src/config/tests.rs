@@ -208,6 +208,7 @@ fn options_that_exclude_or_need_each_other_are_told() {
 
 /// Twelve secrets, each in a place where one can stand.
 const WITH_SECRETS: &str = r#"
+context: {announce: {token: canary13}}
 downstream:
   url: http://x/write?key=canary01
   headers: {X-Api-Key: canary02}
@@ -242,7 +243,7 @@ fn b19_a_configuration_shows_none_of_its_secrets() {
     let shown = [config.to_yaml().unwrap(), format!("{config:?}"), format!("{config:#?}")];
     for text in shown {
         assert!(!text.contains("canary"), "{text}");
-        assert!(text.matches("<secret>").count() >= 11, "{text}");
+        assert!(text.matches("<secret>").count() >= 12, "{text}");
     }
     let error = Config::from_yaml(&sigv4, &environment).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"), "{error}");

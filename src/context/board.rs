@@ -41,6 +41,8 @@ pub struct Announced {
 pub struct Board {
     /// Counts up, to tell which series were attached to an older one. From 1: a new series is attached to none.
     pub(super) generation: u32,
+    /// Whether it is the board before it with one more announcement behind the others.
+    pub(super) is_longer: bool,
     calendars: Vec<Arc<Context>>,
     announced: Vec<Announced>,
     /// The anomalies of all announced contexts, by effect.
@@ -103,12 +105,18 @@ impl Board {
     /// A board of `calendars`, on which nothing is announced.
     pub fn new(calendars: Vec<Context>) -> Self {
         let calendars = calendars.into_iter().map(Arc::new).collect();
-        Self { generation: 1, calendars, announced: Vec::new(), of_announced: Default::default() }
+        Self {
+            generation: 1,
+            is_longer: false,
+            calendars,
+            announced: Vec::new(),
+            of_announced: Default::default(),
+        }
     }
 
     /// Takes the place of `before`: what was announced there stands here, and what was counted goes on.
     pub fn follow(&mut self, before: &Self) {
-        self.generation = before.generation.wrapping_add(1).max(1);
+        self.generation = before.next_generation();
         self.announced.clone_from(&before.announced);
         self.of_announced.clone_from(&before.of_announced);
         for calendar in self.calendars.iter_mut().filter_map(Arc::get_mut) {
@@ -122,7 +130,19 @@ impl Board {
     /// The same board with `announced` in the place of what was.
     #[must_use]
     pub fn announcing(&self, announced: Vec<Announced>) -> Self {
-        Self { generation: self.generation.wrapping_add(1).max(1), announced, ..self.clone() }
+        Self { generation: self.next_generation(), is_longer: false, announced, ..self.clone() }
+    }
+
+    /// The same board with one announcement more. Series that were attached to this one are asked of that alone.
+    #[must_use]
+    pub fn adding(&self, announced: Announced) -> Self {
+        let mut all = self.announced.clone();
+        all.push(announced);
+        Self { is_longer: true, ..self.announcing(all) }
+    }
+
+    fn next_generation(&self) -> u32 {
+        self.generation.wrapping_add(1).max(1)
     }
 
     /// An announced context, which is counted with the others of its effect.
@@ -141,14 +161,21 @@ impl Board {
         self.calendars.len()
     }
 
-    /// Places of the contexts that are for the series of these labels.
-    pub(super) fn places_for(&self, labels: &[(&str, &str)]) -> Box<[u16]> {
-        let is_for = |(_, context): &(usize, &Arc<Context>)| context.is_for(labels);
-        self.contexts()
-            .enumerate()
-            .filter(is_for)
-            .filter_map(|(place, _)| u16::try_from(place).ok())
-            .collect()
+    /// Places of the contexts that are for the series of these labels, from the place `first` on.
+    pub(super) fn places_for(&self, labels: &[(&str, &str)], first: usize) -> impl Iterator<Item = u16> {
+        let is_for = move |(_, context): &(usize, &Arc<Context>)| context.is_for(labels);
+        let from_first = self.contexts().enumerate().skip(first);
+        from_first.filter(is_for).filter_map(|(place, _)| u16::try_from(place).ok())
+    }
+
+    /// How many contexts there are.
+    pub(super) fn count(&self) -> usize {
+        self.calendars.len() + self.announced.len()
+    }
+
+    /// Whether it is the board of `generation` with one announcement more.
+    pub(super) fn goes_on_from(&self, generation: u32) -> bool {
+        self.is_longer && generation > 0 && generation.wrapping_add(1) == self.generation
     }
 
     pub(super) fn context(&self, place: u16) -> Option<&Context> {

@@ -49,6 +49,7 @@ scrape:
     url: "{}"
     oauth2: {{client_id: c, client_secret: "${{CANARY}}", token_url: "{}"}}
     headers: {{X-Other: canary11}}
+context: {{announce: {{token: canary17}}}}
 rules: [{{match: level}}]
 "#,
         downstream.url("/write?key=canary01"),
@@ -93,7 +94,8 @@ async fn push(sidelong: &Sidelong, body: impl Into<Bytes>) -> Answer {
 /// Every page that there is, and the log so far.
 async fn shows_none(sidelong: &Sidelong, when: &str) {
     let status = ["config", "buildinfo", "targets", "model", "budget"].map(|p| format!("/api/v1/status/{p}"));
-    let more = ["/metrics", "/-/ready", "/-/healthy", "/", "/api/v1/explain?series=level", "/api/v1/highest"];
+    let explained = ["/api/v1/explain?series=level", "/api/v1/highest", "/api/v1/context"];
+    let more = ["/metrics", "/-/ready", "/-/healthy", "/"].into_iter().chain(explained);
     for page in status.iter().map(String::as_str).chain(more) {
         let text = sidelong.page(page).await;
         assert!(!shows(&text), "{when}, {page}: {text}");
