@@ -178,7 +178,11 @@ impl State {
     /// minutes, in which it finds that. A rule's `data_range` counts at once.
     #[must_use]
     pub fn for_heir(self) -> Self {
-        Self { learned: self.learned.map(|state| Box::new(state.for_heir())), ..self }
+        Self {
+            learned: self.learned.map(|state| Box::new(state.for_heir())),
+            outlook: self.outlook.map(|outlook| Box::new(outlook.for_heir())),
+            ..self
+        }
     }
 
     /// Whether forecasts are due that were not made yet.

@@ -87,7 +87,7 @@ impl Pipeline {
             tally.inherited += u64::from(given.is_some());
             return;
         }
-        self.await_the_other(settings, inheritance, identity, Role::New, labels, at_ms, now_s);
+        self.wait_for_the_other(settings, inheritance, identity, Role::New, labels, at_ms, now_s);
     }
 
     /// Gives what the series of `left` have learned to new ones of their identities that began shortly before; else
@@ -114,15 +114,21 @@ impl Pipeline {
                     self.heirs.settle(identity, &heir);
                     tally.inherited += 1;
                 }
-                None => {
-                    self.await_the_other(settings, inheritance, identity, Role::Ended, labels, at_ms, now_s)
-                }
+                None => self.wait_for_the_other(
+                    settings,
+                    inheritance,
+                    identity,
+                    Role::Ended,
+                    labels,
+                    at_ms,
+                    now_s,
+                ),
             }
         }
     }
 
     #[expect(clippy::too_many_arguments, reason = "each says something else of who waits")]
-    fn await_the_other(
+    fn wait_for_the_other(
         &self,
         settings: &Settings,
         inheritance: &Inheritance,

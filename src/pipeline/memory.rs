@@ -2,10 +2,11 @@
 
 use super::Pipeline;
 use super::observe::seconds;
+use super::settings::Settings;
 use crate::batch::Sample;
 use crate::detect::State;
-use crate::series::{Newcomer, Refused, ScopeName, Series};
-use crate::signals::Signal;
+use crate::series::{Newcomer, Refused, Scope, ScopeName, Series};
+use crate::signals::{Memberships, Signal};
 
 /// A series, and what its samples have taught.
 #[derive(Clone, Debug)]
@@ -16,6 +17,8 @@ pub struct Memory {
     pub labels: Vec<(String, String)>,
     /// What of it is judged.
     pub signal: Signal,
+    /// Whether it was made of others.
+    pub made: bool,
     /// The last sample that has taught.
     pub taught: Option<Sample>,
     /// The newest sample: judged, not yet learned from.
@@ -44,7 +47,12 @@ impl Pipeline {
     /// [`crate::series::Table::chunks`] says.
     pub fn memories(&self, chunk: u32) -> Vec<Memory> {
         let mut memories = Vec::new();
-        self.series.for_chunk(chunk, |_, series| memories.push(Memory::of(series)));
+        self.series.for_chunk(chunk, |_, series| {
+            // What a group says of a series is said anew; nothing was learned.
+            if series.given.is_none() {
+                memories.push(Memory::of(series));
+            }
+        });
         memories
     }
 
@@ -56,7 +64,13 @@ impl Pipeline {
     pub fn recall(&self, memory: Memory, now_ms: i64) -> Result<(), Forgotten> {
         let settings = self.settings();
         let sorted: Vec<_> = memory.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let rule = settings.select(&sorted).ok_or(Forgotten::Rules)?;
+        let rule = match memory.made {
+            // Whether it is made still shows when its parts come; until then it is as any series that is idle.
+            true if settings.signals.is_empty() => None,
+            true => settings.select_made(&sorted),
+            false => settings.select(&sorted),
+        };
+        let rule = rule.ok_or(Forgotten::Rules)?;
         let plan = settings.plan(rule);
         let metric = sorted.iter().find(|(name, _)| *name == crate::series::labels::METRIC_NAME);
         if plan.signal(metric.map_or("", |(_, value)| value)) != memory.signal {
@@ -76,10 +90,12 @@ impl Pipeline {
             return Err(Forgotten::Room);
         }
         let id = self.series.insert(&newcomer, rule, settings.generation).ok_or(Forgotten::Room)?;
+        let memberships = self.rejoin(&settings, &scope, &memory, &sorted);
         self.series.with(id, |series| {
-            let Memory { signal, taught, newest, score, state, .. } = memory;
+            let Memory { signal, made, taught, newest, score, state, .. } = memory;
             (series.signal, series.taught, series.newest) = (signal, taught, newest);
-            (series.score, series.state) = (score, state);
+            (series.score, series.state, series.made) = (score, state, made);
+            series.memberships = memberships;
         });
         let labels = self.series.with(id, |series| std::sync::Arc::clone(&series.labels));
         if let Some(labels) = labels.filter(|_| settings.ha_pair.is_some()) {
@@ -88,6 +104,24 @@ impl Pipeline {
         }
         plan.series.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The groups that the series of `memory` is a part of from now on.
+    fn rejoin(
+        &self,
+        settings: &Settings,
+        scope: &Scope,
+        memory: &Memory,
+        sorted: &[(&str, &str)],
+    ) -> Memberships {
+        if memory.made || settings.signals.is_empty() {
+            return Memberships::default();
+        }
+        // Of those that find no room, the newcomers of the stream tell.
+        let mut groups = scope.groups();
+        drop(groups.go_by(&settings.signals)); // nothing is made yet
+        let (memberships, _) = groups.join(&settings.signals, sorted, self.series.interner());
+        memberships
     }
 }
 
@@ -102,6 +136,7 @@ impl Memory {
             scope: series.scope().name().clone(),
             labels,
             signal: series.signal,
+            made: series.made,
             taught: series.taught,
             newest: series.newest,
             score: series.score,

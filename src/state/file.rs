@@ -25,7 +25,7 @@ use crate::detect::State;
 use crate::pipeline::Memory;
 
 /// The number of this format.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 const MAGIC: [u8; 8] = *b"SIDELONG";
 /// A block is closed when it has so many bytes, and is never longer than this.
 const BLOCK: usize = 256 << 10;
@@ -283,6 +283,7 @@ mod tests {
         Memory {
             scope: ScopeName::Tenant("team-ü".into()),
             labels: vec![label("__name__", "load"), label("instance", &number.to_string())],
+            made: number.is_multiple_of(3),
             signal: if number.is_multiple_of(2) { Signal::Value } else { Signal::Rate },
             taught: Some(Sample { timestamp_ms: NOW, value: 1.5 }),
             newest: Some(Sample { timestamp_ms: NOW + 1, value: stale_marker() }),

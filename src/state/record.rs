@@ -23,6 +23,7 @@ pub fn write(memory: &Memory, to: &mut Vec<u8>) {
         text(value, to);
     }
     to.push(u8::from(memory.signal == Signal::Rate));
+    to.push(u8::from(memory.made));
     sample(memory.taught, to);
     sample(memory.newest, to);
     to.push(u8::from(memory.score.is_some()));
@@ -47,11 +48,12 @@ pub fn read(from: &mut &[u8]) -> Option<Memory> {
         1 => Signal::Rate,
         _ => return None,
     };
+    let made = byte(from)? == 1;
     let (taught, newest) = (read_sample(from)?, read_sample(from)?);
     let has_score = byte(from)? == 1;
     let score = f64::from_bits(u64::from_le_bytes(array(from)?));
     let state = State::recall(from)?;
-    Some(Memory { scope, labels, signal, taught, newest, score: has_score.then_some(score), state })
+    Some(Memory { scope, labels, signal, made, taught, newest, score: has_score.then_some(score), state })
 }
 
 fn text(text: &str, to: &mut Vec<u8>) {

@@ -84,6 +84,14 @@ impl Outlook {
         self.due_ms = i64::MIN;
     }
 
+    /// The same for another series that goes on from here: what waits was said of the other one, and its moment would teach
+    /// an error that is none.
+    #[must_use]
+    pub(super) fn for_heir(mut self) -> Self {
+        self.tracks.iter_mut().for_each(Track::take_back);
+        self
+    }
+
     /// Lets `value` (finite) at `at_ms` teach; whether a forecast is due.
     #[inline]
     pub(super) fn learn(&mut self, bearings: &Bearings, at_ms: i64, value: f64, demands: &Demands) -> bool {

@@ -192,3 +192,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_heir_is_not_held_to_what_was_forecast_of_another() {
+    let mut run = Run::of(&[HOUR], 4, |day| 100.0 + (day * 40.0).sin());
+    assert!(run.state.foretold(&run.demands).next().is_some());
+    run.state = run.state.clone().for_heir();
+    assert!(run.state.foretold(&run.demands).next().is_none(), "nothing was forecast of it");
+    // Forecasts made of the other one would be off by 60 and widen the band for days.
+    let (from, to) = (4 * DAY / STEP, 6 * DAY / STEP);
+    for at_ms in (from..to).map(|at| at * STEP) {
+        run.hear(START + at_ms, 160.0 + (at_ms as f64 / DAY as f64 * 40.0).sin());
+    }
+    let last = run.told.last().expect("a forecast");
+    assert!(last.upper - last.lower < 60.0, "{last:?}");
+}

@@ -101,6 +101,11 @@ impl Track {
         self.due_ms = at_ms.saturating_add(self.every_ms());
     }
 
+    /// Takes back all that was forecast.
+    pub(super) fn take_back(&mut self) {
+        (self.count, self.last) = (0, Last::default());
+    }
+
     /// Lets a sample teach.
     #[inline]
     pub(super) fn learn(&mut self, bearings: &Bearings, lesson: &Lesson) {

@@ -285,6 +285,8 @@ fn a_replica_that_is_not_like_its_peers_is_told_without_any_history() {
     assert!(scores[0] >= 1.0, "{scores:?}");
     assert_eq!(scores_for(&house, "memory_bytes:peer").len(), 6);
     let others = house.out.iter().filter(|score| score.labels.get("pod") != Some("p5"));
+    // The counts of the workload are no scores.
+    let others = others.filter(|score| score.name.value() == "anomaly_score");
     assert!(others.into_iter().all(|score| score.sample.value < 1.0));
     let scores = peers(&mut house, 8..12, 103.0);
     assert!(scores[0] < 1.0, "{scores:?}");
@@ -313,4 +315,28 @@ fn a_rule_sets_how_far_a_peer_may_be() {
     assert!(scores.iter().all(|score| *score < 1.0 || *score > 90.0), "{scores:?}");
     assert!(house.emitted("yhat").iter().all(|median| (100.0..107.0).contains(median)));
     assert!(house.emitted("yhat_upper").iter().all(|upper| *upper > 160.0));
+}
+
+#[test]
+fn what_is_made_goes_on_after_a_restart_as_if_there_had_been_none() {
+    let mut before = house(HISTOGRAM);
+    (0..90).for_each(|minute| _ = observe(&mut before, minute, 0.25));
+    let after = house(HISTOGRAM);
+    let now_ms = START + 90 * MINUTE;
+    (0..before.pipeline.series().chunks())
+        .flat_map(|chunk| before.pipeline.memories(chunk))
+        .for_each(|memory| after.pipeline.recall(memory, now_ms).expect("room"));
+    let scope = after.pipeline.scope(&ScopeName::Tenant("".into()), now_ms).expect("known");
+    let mut after = House { scope, ..after };
+    assert_eq!(after.pipeline.budget().series, before.pipeline.budget().series);
+    let scores = |house: &mut House| {
+        let said = [(90, 0.25), (91, 0.6)].map(|(minute, mean)| {
+            observe(house, minute, mean);
+            scores_for(house, "rpc_seconds:mean")
+        });
+        said.concat().into_iter().map(|(at_ms, score)| (at_ms, score.to_bits())).collect::<Vec<_>>()
+    };
+    let expected = scores(&mut before);
+    assert!(expected.len() == 2 && f64::from_bits(expected[1].1) >= 1.0, "{expected:?}");
+    assert_eq!(scores(&mut after), expected);
 }
