@@ -21,7 +21,7 @@ const DAY_S: f64 = 86_400.0;
 /// When two days can be compared.
 const DRIFT_KNOWN_S: f64 = 3.0 * DAY_S;
 const GUESSED: f64 = 2.0;
-/// Mean errors up to which an error counts.
+/// Usual errors up to which one counts that all of them make.
 const CLIP: f64 = 8.0;
 
 /// What each forecast says.
@@ -128,14 +128,17 @@ impl Costs {
         weights.map(|weight| weight / sum)
     }
 
-    /// Lets what each was off by teach.
+    /// Lets what each was off by teach. A moment that none of them foresaw, as a spike, says little of any; one that some
+    /// foresaw, as a series that has set out for elsewhere, tells them apart.
     pub(super) fn learn(&mut self, errors: &Said, memory: f64) {
         self.errors = self.errors.saturating_add(1);
         let weight = (1.0 / memory).max(1.0 / f64::from(self.errors));
         let usual = self.means.iter().copied().fold(f64::INFINITY, f64::min);
         let most = if self.errors > 10 && usual > 0.0 { CLIP * usual } else { f64::INFINITY };
+        let least = errors.iter().fold(f64::INFINITY, |least, error| least.min(error.abs()));
+        let share = if least > most { most / least } else { 1.0 };
         for (mean, error) in self.means.iter_mut().zip(errors) {
-            *mean += weight * (error.abs().min(most.max(*mean)) - *mean);
+            *mean += weight * (share * error.abs() - *mean);
         }
     }
 }
