@@ -5,6 +5,7 @@ mod gateway;
 mod receiver;
 mod reload;
 mod replay;
+mod shuffled;
 mod yielding;
 
 use crate::harness::http::{self, Answer};
