@@ -25,6 +25,7 @@ GOALS = {
     "CPU of vmagent's, every series scored and sent": 0.50,
     "CPU of vmagent's, no series selected": 0.10,
     "CPU of vmagent's, 100 a request": 0.4,
+    "CPU with signals, of that without": 1.3,
     "CPU of vmagent's own scraping, scrape proxy": 0.26,
     "ack p99 beyond direct, ms": 0.5,
     "time until it listens, ms": 100,
@@ -139,6 +140,9 @@ def measure(a, v):
     rows = stage("push", a.size, a, "--peers=vmagent,sidelong", "--skip-rate", "--batch=100")["max"]
     v.goal("CPU of vmagent's, 100 a request", ratio(rows, "sidelong"))
     v.least("… scores that arrived", med(rows["sidelong"], "injected") / samples, 0.999)
+
+    rows = stage("push", a.size, a, "--peers=sidelong,sidelong-signals", "--skip-rate")["max"]
+    v.goal("CPU with signals, of that without", ratio(rows, "sidelong-signals", base="sidelong"))
 
     rows = stage("push", a.size, a, "--peers=direct,vmagent,sidelong", "--skip-max", "--rate=20000",
                  "--batch=100")["rate"]

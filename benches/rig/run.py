@@ -17,7 +17,8 @@ number). Needs `cargo build --release` first, or --rwbench PATH.
 Built-in peers: direct (generator straight to the sink), relay (byte pump: what the kernel charges),
 nginx (reverse proxy), floor-none|copies|encode (smallest scoring forwarder, see src/floor.rs),
 vmagent, vmagent-lean (no metadata), vmagent-zstd (its own wire protocol), prometheus (agent mode),
-sidelong (gateway: every series scored, every score sent), sidelong-none (gateway, no series selected);
+sidelong (gateway: every series scored, every score sent), sidelong-none (gateway, no series selected),
+sidelong-signals (the same as sidelong, and every series in a sum, beside its peers and in an entity);
 as a scrape proxy sidelong scores every series too.
 """
 import argparse
@@ -172,6 +173,22 @@ SCORED = """rules:
   - match: '{__name__!=""}'
 """
 
+# Peers are scored without a detector, and their scores sent where they are near 1, as one would have them.
+SIGNALS = """signals:
+  max_groups: 2000000
+  sums: [{name: all, match: '{__name__!=""}', by: [instance], step: 15s}]
+  peers:
+    - match: '{__name__!=""}'
+      without: [instance, node, pod, cluster, region, zone, team]
+      step: 15s
+      max_series: 2000000
+  entities: [{name: node, match: '{__name__!=""}', by: [instance], step: 15s}]
+rules:
+  - match: '{__name__=~".+:peer"}'
+    emit: above(0.5)
+  - match: '{__name__!=""}'
+"""
+
 PROM = """global: {{ scrape_interval: {interval}, scrape_timeout: {interval} }}
 scrape_configs: [{jobs}]
 remote_write: [{{ url: "http://{sink}/api/v1/write" }}]
@@ -237,7 +254,7 @@ class Peers:
                 f"{self.a.interval}s, scrape_timeout: {self.a.interval}s }}\n"
                 for n in range(self.a.targets))
         self.admin = free_port()
-        return SIDELONG.format(door=door, port=port, admin=self.admin, rules="" if name.endswith("-none") else SCORED)
+        return SIDELONG.format(door=door, port=port, admin=self.admin, rules={"sidelong-none": "", "sidelong-signals": SIGNALS}.get(name, SCORED))
 
 
 class Run:
@@ -305,7 +322,7 @@ class Run:
 
     def scores(self, samples):
         """How many scores a peer owes for so many samples."""
-        return samples if self.name == "sidelong" else 0
+        return samples if self.name in ("sidelong", "sidelong-signals") else 0
 
     def budget(self):
         """What Sidelong says of its own memory: bytesPerSeries (state, slot and index), stateBytesPerSeries, labelBytes in all."""

@@ -39,6 +39,39 @@ async fn f14_churn_is_bounded_in_memory_and_in_own_series() {
     assert!(lines <= 500, "{lines} series of our own");
 }
 
+/// Each pod is a group of its own in two of the entries, waits for an heir, and is missed when it does not come again.
+#[tokio::test]
+async fn f14_churn_is_bounded_with_every_signal_made_of_it() {
+    const SIGNALS: &str = r#"
+limits: {max_series: 10000}
+signals:
+  max_groups: 2000
+  sums: [{name: sum, match: level, by: [pod], step: 15s}, {name: total, match: level, step: 15s}]
+  peers: [{match: level, without: [pod], step: 15s}]
+  entities: [{name: pod, match: level, by: [pod], step: 15s}]
+rules:
+  - match: level
+    absence: true
+    identity_without: [pod]
+    forecast_at: [1h]
+"#;
+    let scratch = Scratch::new();
+    let downstream = Scripted::downstream().await;
+    let config = gateway(&downstream, "");
+    let (door, _) = config.split_once("rules:").unwrap();
+    let sidelong = Sidelong::start(&scratch, &format!("{door}{SIGNALS}")).await;
+    for n in 0..100 {
+        assert_eq!(push(&sidelong, churn(n * 2_000, 2_000)).await.status, 204);
+        downstream.forget();
+    }
+    assert!(peak_mib(&sidelong) < 300, "{} MiB", peak_mib(&sidelong));
+    assert!(sidelong.metric("sidelong_signal_groups", "").await <= 2_000.0);
+    assert!(sidelong.metric("sidelong_signal_groups_refused_total", "").await > 0.0, "the rest is told");
+    assert!(sidelong.metric("sidelong_series", "").await <= 10_000.0);
+    let lines = sidelong.page("/metrics").await.lines().filter(|l| !l.starts_with('#')).count();
+    assert!(lines <= 500, "{lines} series of our own");
+}
+
 /// Four tables full of newcomers, one after the other: each takes the place of the one before it.
 #[tokio::test]
 async fn f14_those_who_come_late_take_the_place_of_the_idle_and_are_scored() {
