@@ -17,7 +17,7 @@ use sidelong::pipeline::{Limits, Memory, Pipeline, Settings, Visit, Wiring};
 use sidelong::rules::{OutputNames, Preset, Rule, RuleSet};
 use sidelong::series::labels::Interner;
 use sidelong::series::{Scope, ScopeName, Scopes, Spelling, Table};
-use sidelong::simulate::synth::{Fleet, FleetOptions, MONDAY_MS, Plan};
+use sidelong::simulate::synth::{Fleet, FleetOptions, Kind, MONDAY_MS, Plan};
 
 /// Steps of the samples.
 const STEPS_MS: [i64; 2] = [15_000, 60_000];
@@ -247,7 +247,7 @@ impl Rollout {
 
 impl Pods {
     fn new(seed: u64, generation: usize, numbers: Range<usize>, start_ms: i64) -> Self {
-        let plan = Plan { quiet_ms: 0, every_ms: 0 };
+        let plan = Plan { quiet_ms: 0, every_ms: 0, kinds: Kind::OF_SERIES };
         let fleet = Fleet::new(FleetOptions { seed, instances: numbers.len() as u32, start_ms, plan });
         let of_pods = fleet.series().iter().enumerate().filter(|(_, series)| {
             series.suffix != "_bucket" && series.labels.iter().any(|(name, _)| *name == "pod")

@@ -10,14 +10,15 @@ use super::synth::{FleetArgs, asked_to_end, ms, speed};
 use crate::config::units::PromDuration;
 use crate::simulate::demo::engine::Play;
 use crate::simulate::demo::run::{self, Show};
-use crate::simulate::synth::{MONDAY_MS, Plan};
+use crate::simulate::synth::{Kind, MONDAY_MS, Plan};
 
 /// Show scoring at work on synthetic metrics, against what was injected into them.
 ///
 /// Needs nothing but this binary: a synthetic exporter is scraped through the production parser and the
 /// production pipeline. First some quiet days pass at full speed, so that the detector knows what is
-/// usual; then anomalies of six kinds strike, and a live table shows what is scored, what is under way
-/// and what was found. At the end, on q or on Ctrl-C a summary is printed.
+/// usual; then anomalies of twelve kinds strike, and a live table shows what is scored, what is under way
+/// and what was found. Some strike single series; others show in what is made of several: the mean of a
+/// histogram, a ratio, a sum, peers, a forecast. At the end, on q or on Ctrl-C a summary is printed.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DemoArgs {
@@ -86,7 +87,11 @@ fn interrupts() -> anyhow::Result<Receiver<()>> {
 impl DemoArgs {
     fn show(&self) -> Show {
         let history_ms = ms(self.history).min(MAX_MS);
-        let plan = Plan { quiet_ms: history_ms + BREATH_MS, every_ms: ms(self.anomaly_every).min(MAX_MS) };
+        let plan = Plan {
+            quiet_ms: history_ms + BREATH_MS,
+            every_ms: ms(self.anomaly_every).min(MAX_MS),
+            kinds: Kind::ALL,
+        };
         let on_terminal = !self.no_tty && stdout().is_terminal();
         Show {
             play: Play {

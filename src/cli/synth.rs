@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, bail};
-use clap::{Args, Subcommand, value_parser};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::units::PromDuration;
 use crate::simulate::serve::{ServeOptions, serve};
-use crate::simulate::synth::{FleetOptions, MAX_EVENTS, MAX_INSTANCES, MONDAY_MS, Plan};
+use crate::simulate::synth::{FleetOptions, Kind, MAX_EVENTS, MAX_INSTANCES, MONDAY_MS, Plan};
 use crate::simulate::truth::Truth;
 use crate::simulate::write::Stretch;
 
@@ -38,8 +38,8 @@ enum SynthCommand {
     ///
     /// The first line is timestamp,series,value. Each further line is one sample: Unix seconds, the series
     /// in PromQL's spelling as a quoted CSV field (its own quotes doubled), and the value. All series of one
-    /// moment stand together, in order of time. One node and its pod are 43 series: four of them every
-    /// 15 seconds make about a million rows, 97 MB, a day.
+    /// moment stand together, in order of time. One node and its pod are 43 series: six of them every
+    /// 15 seconds make about a million and a half rows, 145 MB, a day.
     Write(WriteArgs),
 }
 
@@ -65,6 +65,9 @@ struct ServeArgs {
     /// Mean stream time from one anomaly to the next; 0 injects none.
     #[arg(long, value_name = "DURATION", default_value = "30m")]
     anomaly_every: PromDuration,
+    /// Which kinds of anomalies there are.
+    #[arg(long, value_enum, default_value_t)]
+    kinds: Kinds,
 }
 
 /// What `sidelong synth write` takes.
@@ -95,6 +98,19 @@ struct WriteArgs {
     /// Mean time from one anomaly to the next; 0 injects none.
     #[arg(long, value_name = "DURATION", default_value = "6h")]
     anomaly_every: PromDuration,
+    /// Which kinds of anomalies there are.
+    #[arg(long, value_enum, default_value_t)]
+    kinds: Kinds,
+}
+
+/// Which anomalies are injected.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Kinds {
+    /// Those that single series show: spikes, level shifts, drifts, flatlines, seasonal breaks, pod restarts.
+    #[default]
+    Series,
+    /// Also those that show in signals: bursts of errors, loss of traffic, stragglers, strain, pods that vanish, disks that fill.
+    All,
 }
 
 /// What every synthetic stream takes.
@@ -104,7 +120,7 @@ pub(super) struct FleetArgs {
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     pub(super) seed: u64,
     /// How many nodes there are, each with one pod.
-    #[arg(long, value_name = "N", default_value = "4", value_parser = value_parser!(u32).range(1..=i64::from(MAX_INSTANCES)))]
+    #[arg(long, value_name = "N", default_value = "6", value_parser = value_parser!(u32).range(1..=i64::from(MAX_INSTANCES)))]
     pub(super) instances: u32,
 }
 
@@ -140,7 +156,7 @@ fn run_serve(args: &ServeArgs) -> anyhow::Result<()> {
     };
     let options = ServeOptions {
         listen: args.listen,
-        fleet: args.fleet.options(start_s * 1000, plan(args.quiet, args.anomaly_every)),
+        fleet: args.fleet.options(start_s * 1000, plan(args.quiet, args.anomaly_every, args.kinds)),
         speed: args.speed,
     };
     let runtime =
@@ -226,7 +242,7 @@ impl WriteArgs {
     fn stretch(&self) -> Stretch {
         let quarter = PromDuration::from_secs(u64::from(self.days) * 86_400 / 4);
         let quiet = self.quiet.unwrap_or(quarter.min(PromDuration::from_secs(86_400)));
-        let fleet = self.fleet.options(self.start * 1000, plan(quiet, self.anomaly_every));
+        let fleet = self.fleet.options(self.start * 1000, plan(quiet, self.anomaly_every, self.kinds));
         Stretch::of_days(fleet, self.days, self.step)
     }
 
@@ -244,8 +260,12 @@ impl FleetArgs {
     }
 }
 
-fn plan(quiet: PromDuration, every: PromDuration) -> Plan {
-    Plan { quiet_ms: ms(quiet), every_ms: ms(every) }
+fn plan(quiet: PromDuration, every: PromDuration, kinds: Kinds) -> Plan {
+    let kinds = match kinds {
+        Kinds::Series => Kind::OF_SERIES,
+        Kinds::All => Kind::ALL,
+    };
+    Plan { quiet_ms: ms(quiet), every_ms: ms(every), kinds }
 }
 
 /// The milliseconds of `duration`, at most a thousand years of them: a plan beyond is as good as none, and
@@ -315,7 +335,7 @@ mod tests {
     fn the_exporter_stands_on_loopback_unless_told_otherwise() {
         let SynthCommand::Serve(args) = parse("sidelong synth serve").unwrap() else { panic!() };
         assert_eq!(args.listen, SocketAddr::from(([127, 0, 0, 1], 8000)));
-        assert_eq!((args.speed, args.fleet.seed, args.fleet.instances), (1.0, 1, 4));
+        assert_eq!((args.speed, args.fleet.seed, args.fleet.instances), (1.0, 1, 6));
     }
 
     #[test]

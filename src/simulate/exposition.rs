@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use crate::wire::exposition as wire;
 
-use super::synth::{Family, Fleet, Kind, MetricType};
+use super::synth::{Event, Family, Fleet, MetricType};
 
 /// The two text formats of the exporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,11 @@ impl Exporter {
         &self.fleet
     }
 
+    /// Which series of the fleet stand on the last page, in its order.
+    pub fn exported(&self) -> impl Iterator<Item = usize> {
+        self.values.iter().enumerate().filter(|(_, value)| !value.is_nan()).map(|(at, _)| at)
+    }
+
     /// Goes on to `at_ms` without making a page.
     pub fn advance_to(&mut self, at_ms: i64) {
         self.fleet.advance_to(at_ms);
@@ -72,6 +77,9 @@ impl Exporter {
         page.clear();
         let mut family = None;
         for ((series, head), value) in self.fleet.series().iter().zip(&self.heads).zip(&self.values) {
+            if value.is_nan() {
+                continue;
+            }
             if family != Some(series.family) {
                 family = Some(series.family);
                 describe(series.family, format, page)?;
@@ -91,12 +99,12 @@ impl Exporter {
         page.push_str("# HELP synth_anomaly_active Whether an injected anomaly is under way.\n");
         page.push_str("# TYPE synth_anomaly_active gauge\n");
         let active: Vec<_> = self.fleet.active().collect();
-        for kind in Kind::ALL {
+        for &kind in self.fleet.options().plan.kinds {
             for &channel in kind.channels() {
                 for instance in 0..self.fleet.options().instances {
                     let target = channel.target(instance);
-                    let is_active =
-                        active.iter().any(|e| (e.kind, e.channel, e.instance) == (kind, channel, instance));
+                    let is_it = |e: &Event| (e.kind, e.channel) == (kind, channel) && e.strikes(instance);
+                    let is_active = active.iter().any(|event| is_it(event));
                     let (kind, channel) = (kind.name(), channel.name());
                     writeln!(
                         page,
@@ -123,11 +131,11 @@ fn describe(family: Family, format: Format, page: &mut String) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use super::super::synth::{FAMILIES, FleetOptions, MONDAY_MS, Plan};
+    use super::super::synth::{FAMILIES, FleetOptions, Kind, MONDAY_MS, Plan};
     use super::*;
 
     fn exporter() -> Exporter {
-        let plan = Plan { quiet_ms: 0, every_ms: 1_800_000 };
+        let plan = Plan { quiet_ms: 0, every_ms: 1_800_000, kinds: Kind::OF_SERIES };
         let options = FleetOptions { seed: 1, instances: 2, start_ms: MONDAY_MS, plan };
         Exporter::new(Fleet::new(options), true)
     }

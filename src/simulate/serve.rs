@@ -157,11 +157,11 @@ fn answer(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>
 mod tests {
     use http_body_util::BodyExt;
 
-    use super::super::synth::{MONDAY_MS, Plan};
+    use super::super::synth::{Kind, MONDAY_MS, Plan};
     use super::*;
 
     fn stand() -> Stand {
-        let plan = Plan { quiet_ms: 0, every_ms: 600_000 };
+        let plan = Plan { quiet_ms: 0, every_ms: 600_000, kinds: Kind::OF_SERIES };
         let fleet = FleetOptions { seed: 1, instances: 1, start_ms: MONDAY_MS, plan };
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
         Stand::new(ServeOptions { listen, fleet, speed: 60.0 }, Instant::now())

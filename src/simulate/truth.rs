@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_truth_names_series_that_exist_and_survives_json() {
-        let plan = Plan { quiet_ms: 0, every_ms: 3_600_000 };
+        let plan = Plan { quiet_ms: 0, every_ms: 3_600_000, kinds: Kind::OF_SERIES };
         let mut fleet = Fleet::new(FleetOptions { seed: 5, instances: 3, start_ms: MONDAY_MS, plan });
         fleet.advance_to(MONDAY_MS + 86_400_000);
         let truth = Truth::so_far(&fleet);

@@ -136,6 +136,12 @@ impl Judge {
         self.open.push(Case { event, is_found: false, samples: HashMap::new() });
     }
 
+    /// From now on there is also `series`; it is one of those that the events strike of which `is_struck` says so.
+    pub fn meet(&mut self, series: usize, is_struck: impl Fn(u64) -> bool) {
+        let struck = self.open.iter_mut().filter(|case| is_struck(case.event.id));
+        struck.for_each(|case| case.event.series.push(series));
+    }
+
     /// Takes the next score of a series. A NaN is no alert.
     pub fn weigh(&mut self, scored: Scored) -> Ruling {
         let alert = scored.score >= THRESHOLD;

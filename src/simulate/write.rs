@@ -57,7 +57,7 @@ impl Stretch {
             let at_s = self.fleet.start_ms.div_euclid(1000) + sample as i64 * i64::from(self.step_s);
             fleet.advance_to(at_s * 1000);
             fleet.read(&mut values);
-            for (series, value) in quoted.iter().zip(&values) {
+            for (series, value) in quoted.iter().zip(&values).filter(|(_, value)| !value.is_nan()) {
                 writeln!(out, "{at_s},{series},{value}")?;
             }
             progress(sample + 1);
@@ -74,11 +74,11 @@ fn quote(field: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::synth::{MONDAY_MS, Plan};
+    use super::super::synth::{Kind, MONDAY_MS, Plan};
     use super::*;
 
     fn stretch(seed: u64) -> Stretch {
-        let plan = Plan { quiet_ms: 3_600_000, every_ms: 3_600_000 };
+        let plan = Plan { quiet_ms: 3_600_000, every_ms: 3_600_000, kinds: Kind::OF_SERIES };
         Stretch::of_days(FleetOptions { seed, instances: 1, start_ms: MONDAY_MS, plan }, 1, 900)
     }
 

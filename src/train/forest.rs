@@ -4,7 +4,7 @@ use crate::batch::Sample;
 use crate::detect::forest::{Forest, INPUTS};
 use crate::detect::{Calibrated, Demands, Detector, Explanation, Hybrid, State};
 use crate::signals::Signal;
-use crate::simulate::synth::{Fleet, FleetOptions, MONDAY_MS, Plan};
+use crate::simulate::synth::{Fleet, FleetOptions, Kind, MONDAY_MS, Plan};
 
 /// What a forest follows from.
 ///
@@ -56,7 +56,7 @@ impl Recipe {
     pub fn rows(&self) -> Vec<[f32; INPUTS]> {
         let hybrid = Hybrid { forest: Forest::default(), ..Hybrid::default() };
         let detector = Detector::Hybrid(Box::new(hybrid));
-        let plan = Plan { quiet_ms: 86_400_000, every_ms: 43_200_000 };
+        let plan = Plan { quiet_ms: 86_400_000, every_ms: 43_200_000, kinds: Kind::OF_SERIES };
         let options = FleetOptions { seed: self.seed, instances: self.instances, start_ms: MONDAY_MS, plan };
         let mut fleet = Fleet::new(options);
         let signal = |counts: bool| if counts { Signal::Rate } else { Signal::Value };

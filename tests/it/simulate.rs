@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 
 use sidelong::simulate::serve::{ServeOptions, serve};
-use sidelong::simulate::synth::{FleetOptions, MONDAY_MS, Plan};
+use sidelong::simulate::synth::{FleetOptions, Kind, MONDAY_MS, Plan};
 use sidelong::simulate::truth::Truth;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ struct Exporter {
 
 impl Exporter {
     fn start() -> Self {
-        let plan = Plan { quiet_ms: 0, every_ms: 600_000 };
+        let plan = Plan { quiet_ms: 0, every_ms: 600_000, kinds: Kind::OF_SERIES };
         let options = ServeOptions {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             fleet: FleetOptions { seed: 1, instances: 3, start_ms: MONDAY_MS, plan },

@@ -4,18 +4,24 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::witness::FULL;
 use crate::batch::Sample;
+use crate::config::Config;
 use crate::inject::{Injected, Names, ScoreSample, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
-use crate::rules::config::RawOutput;
 use crate::rules::preset::PresetError;
-use crate::rules::{OutputNames, Preset, Rule, RuleError, RuleSet, RuleSetError};
+use crate::rules::{Emit, Output, OutputNames, Preset, Rule, RuleError, RuleSet, RuleSetError};
 use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
 use crate::series::{Scope, ScopeName, Scopes, Spelling, Table};
 use crate::simulate::synth::Series;
 use crate::terminal::Expected;
 use crate::wire::exposition::{Format, Page, PageError, PageLimits, Syntax};
+
+/// What is made of the page's series.
+const CONFIG: &str = include_str!("sidelong.yml");
+/// The forecasts that are asked for there.
+const FORECAST: &str = "yhat_1h";
 
 /// A pipeline of its own for one target, the exporter.
 #[derive(Debug)]
@@ -31,10 +37,12 @@ pub(super) struct Corridor {
 /// What came of one page.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scores {
-    /// The samples of the page in its order, which is that of the series' numbers.
+    /// The samples of the page in its order.
     pub(super) samples: Vec<Sample>,
     /// What the corridor said of each series that it scored, by number.
     pub(super) said: Vec<(usize, Said)>,
+    /// Series that are on no page, met for the first time, in the order of their numbers.
+    pub(super) met: Vec<Arc<SeriesLabels>>,
 }
 
 /// What the corridor said of one series.
@@ -54,6 +62,9 @@ pub enum CorridorError {
     /// A preset that cannot be read.
     #[error("a preset of the demo is wrong")]
     Preset(#[from] PresetError),
+    /// The configuration cannot be read.
+    #[error("the configuration of the demo is wrong: {0}")]
+    Config(String),
     /// Rules that make no set.
     #[error("the rules of the demo make no set")]
     Rules(#[from] RuleSetError),
@@ -82,6 +93,8 @@ struct Directory {
     numbers: HashMap<Vec<(String, String)>, usize>,
     /// The labels already met, by their place in memory, where they stay while they are held here.
     met: HashMap<*const SeriesLabels, (Arc<SeriesLabels>, usize)>,
+    /// Those that are on no page, since this was last asked.
+    made: Vec<Arc<SeriesLabels>>,
 }
 
 // === impl Corridor ===
@@ -91,7 +104,12 @@ impl Corridor {
         let interner = Interner::default();
         let names = Names::new("$VAR", &interner)?;
         let own = OutputNames::by_templates(["$VAR"]);
-        let settings = Settings::new(RuleSet::compile(rules()?, Vec::new(), own)?, names, Limits::default());
+        let config =
+            Config::from_yaml(CONFIG, &|_| None).map_err(|error| CorridorError::Config(error.to_string()))?;
+        let of_config = config.rules.iter().map(|(_, rule)| with_band(Rule::clone(rule)));
+        let rules = RuleSet::compile(presets()?, of_config.collect(), own)?;
+        let settings = Settings::new(rules, names, Limits::default());
+        let settings = settings.with_signals(config.signals.specs(), Emit::Always);
         let slot = ModelSlot::new(Model::builtin());
         let workloads = Workloads::new(Vec::new(), 0);
         let pipeline =
@@ -112,14 +130,14 @@ impl Corridor {
         self.pipeline.series().len()
     }
 
-    /// Parses the page `text` of the moment `at_ms` and scores it.
-    pub(super) fn score(&mut self, text: &str, at_ms: i64) -> Result<Scores, CorridorError> {
+    /// Parses the page `text` of the moment `at_ms`, which has `rendered` series, and scores it.
+    pub(super) fn score(&mut self, text: &str, at_ms: i64, rendered: usize) -> Result<Scores, CorridorError> {
         let format = Format { syntax: Syntax::Text, utf8_names: false };
         let limits = PageLimits { body_size: 64 << 20, samples: 1_000_000 };
         self.page.start(format, limits, self.scope.seed(Spelling::Text), at_ms);
         self.page.push(text.as_bytes())?;
         self.page.finish()?;
-        let (batch, rendered) = (self.page.batch(), self.directory.numbers.len());
+        let batch = self.page.batch();
         if batch.series.len() != rendered {
             return Err(CorridorError::Series { parsed: batch.series.len(), rendered });
         }
@@ -128,10 +146,9 @@ impl Corridor {
         let visit = Visit { scope: &self.scope, batch, labels: &self.page, now_ms: at_ms, wiring };
         self.pipeline.score(&visit, &mut self.scores);
         let samples = batch.series.iter().filter_map(|span| batch.samples_of(span).last().copied());
-        Ok(Scores {
-            samples: samples.collect(),
-            said: gather(&self.scores, &self.names, &mut self.directory),
-        })
+        let mut said = gather(&self.scores, &self.names, &mut self.directory);
+        said.extend(forecasts(&self.scores, self.pipeline.series().interner(), &mut self.directory));
+        Ok(Scores { samples: samples.collect(), said, met: std::mem::take(&mut self.directory.made) })
     }
 }
 
@@ -147,10 +164,26 @@ fn gather(scores: &[ScoreSample], names: &Names, directory: &mut Directory) -> V
             let (lower, upper) = (value(Injected::YhatLower)?, value(Injected::YhatUpper)?);
             Some(Expected { value: value(Injected::Yhat)?, lower, upper })
         };
-        let number = directory.number(&made.first()?.labels)?;
-        Some((number, Said { score: value(Injected::AnomalyScore)?, expected: expected() }))
+        let score = value(Injected::AnomalyScore)?;
+        let number = directory.number(&made.first()?.labels);
+        Some((number, Said { score, expected: expected() }))
     });
     said.collect()
+}
+
+/// The condition of the alert that says that a disk fills, as a series of its own: 1 where nothing is forecast to be
+/// left, else 0.
+fn forecasts(scores: &[ScoreSample], interner: &Interner, directory: &mut Directory) -> Vec<(usize, Said)> {
+    let forecast = scores.iter().filter(|sample| sample.name.value() == FORECAST);
+    let full = forecast.map(|sample| {
+        let name = format!("{}{FULL}", sample.labels.metric_name());
+        let labels = sample.labels.scored();
+        let labels: Vec<_> =
+            labels.map(|(label, value)| (label, if label == METRIC_NAME { &name } else { value })).collect();
+        let number = directory.number(&Arc::new(SeriesLabels::of_scored(&labels, interner)));
+        (number, Said { score: f64::from(u8::from(sample.sample.value <= 0.0)), expected: None })
+    });
+    full.collect()
 }
 
 // === impl Directory ===
@@ -162,18 +195,22 @@ impl Directory {
             sorted(labels.chain([(METRIC_NAME.to_owned(), series.name())]))
         };
         let numbers = series.iter().enumerate().map(|(number, series)| (key(series), number));
-        Self { numbers: numbers.collect(), met: HashMap::new() }
+        Self { numbers: numbers.collect(), met: HashMap::new(), made: Vec::new() }
     }
 
-    fn number(&mut self, labels: &Arc<SeriesLabels>) -> Option<usize> {
+    fn number(&mut self, labels: &Arc<SeriesLabels>) -> usize {
         let place = Arc::as_ptr(labels);
         if let Some((_, number)) = self.met.get(&place) {
-            return Some(*number);
+            return *number;
         }
         let key = sorted(labels.scored().map(|(name, value)| (name.to_owned(), value.to_owned())));
-        let number = *self.numbers.get(&key)?;
+        let next = self.numbers.len();
+        let number = *self.numbers.entry(key).or_insert(next);
+        if number == next {
+            self.made.push(Arc::clone(labels));
+        }
         self.met.insert(place, (Arc::clone(labels), number));
-        Some(number)
+        number
     }
 }
 
@@ -183,19 +220,18 @@ fn sorted(labels: impl Iterator<Item = (String, String)>) -> Vec<(String, String
     labels
 }
 
-/// What the demo scores: what the presets select, each with its forecast and its band.
-fn rules() -> Result<Vec<Rule>, CorridorError> {
+/// What the presets select, each with its forecast and its band.
+fn presets() -> Result<Vec<Rule>, CorridorError> {
     let mut rules = Vec::new();
     for preset in [Preset::NodeExporter, Preset::Kubernetes, Preset::KubeStateMetrics, Preset::HttpRed] {
-        for mut raw in preset.rules()? {
-            raw.provide_series = Some(vec![
-                RawOutput::AnomalyScore,
-                RawOutput::Yhat,
-                RawOutput::YhatLower,
-                RawOutput::YhatUpper,
-            ]);
-            rules.push(raw.check().map_err(CorridorError::Rule)?);
+        for raw in preset.rules()? {
+            rules.push(with_band(raw.check().map_err(CorridorError::Rule)?));
         }
     }
     Ok(rules)
+}
+
+fn with_band(rule: Rule) -> Rule {
+    let band = [Output::AnomalyScore, Output::Yhat, Output::YhatLower, Output::YhatUpper];
+    Rule { provide_series: band.into_iter().collect(), ..rule }
 }

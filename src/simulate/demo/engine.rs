@@ -5,8 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use super::board::{Balance, Board, Delay, Happening, Notice, Phase, Title, UnderWay};
 use super::corridor::{Corridor, CorridorError, Said};
 use super::summary::{Delays, Summary};
+use super::witness::{Made, Witness};
 use crate::batch::Sample;
 use crate::rules::Kind as RuleKind;
+use crate::series::labels::{METRIC_NAME, SeriesLabels};
 use crate::signals::Signal;
 use crate::simulate::exposition::{Exporter, Format};
 use crate::simulate::synth::{Event, Fleet, FleetOptions, Kind};
@@ -31,10 +33,15 @@ pub struct Demo {
     exporter: Exporter,
     corridor: Corridor,
     text: String,
+    /// Those of the page come first.
+    on_page: usize,
+    made: Vec<Option<Made>>,
     /// The series by number, as the table names them, and what was last seen of each.
     names: Vec<String>,
     latest: Vec<Latest>,
     judge: Judge,
+    /// Hears of each event only the signal that is there for it.
+    of_signals: Judge,
     /// Every event announced, by its id, which is its place.
     announced: Vec<Event>,
     found: HashMap<u64, Found>,
@@ -90,7 +97,10 @@ impl Demo {
             names: series.iter().map(short_name).collect(),
             latest: series.iter().map(|series| Latest::new(signal(&series.name()))).collect(),
             text: String::new(),
+            on_page: series.len(),
+            made: Vec::new(),
             judge: Judge::new(GRACE_MS),
+            of_signals: Judge::new(GRACE_MS),
             announced: Vec::new(),
             found: HashMap::new(),
             lately: VecDeque::new(),
@@ -126,17 +136,20 @@ impl Demo {
         let at_ms = self.next_ms();
         self.exporter.page_at(at_ms, Format::Text, &mut self.text)?;
         let mut notices = self.announce();
-        let said = self.corridor.score(&self.text, at_ms)?;
+        let exported: Vec<usize> = self.exporter.exported().collect();
+        let said = self.corridor.score(&self.text, at_ms, exported.len())?;
         self.samples += said.said.len() as u64;
-        for (number, sample) in said.samples.iter().enumerate() {
+        for (number, sample) in exported.into_iter().zip(&said.samples) {
             self.latest[number].see(*sample);
         }
+        said.met.iter().for_each(|labels| self.meet(labels));
         for &(number, said) in &said.said {
             self.latest[number].said = Some(said);
             if at_ms >= self.play.live_from_ms {
                 self.weigh(Scored { series: number, timestamp_ms: at_ms, score: said.score }, &mut notices);
             }
         }
+        self.of_signals.close_until(at_ms);
         let missed = self.judge.close_until(at_ms);
         notices.extend(missed.iter().map(|id| Notice { at_ms, what: Happening::Missed(self.title(*id)) }));
         for notice in &notices {
@@ -151,12 +164,14 @@ impl Demo {
         let next = self.announced.len() as u64;
         let begun: Vec<Event> = fleet.events().filter(|event| event.id >= next).cloned().collect();
         for event in &begun {
-            self.judge.expect(Injected {
-                id: event.id,
-                start_ms: event.start_ms,
-                end_ms: event.end_ms,
-                series: fleet.struck_by(event).collect(),
-            });
+            let Event { id, start_ms, end_ms, .. } = *event;
+            let struck = self.made_where(|made| made.is_struck_by(event));
+            let series = fleet.struck_by(event).chain(struck).collect();
+            self.judge.expect(Injected { id, start_ms, end_ms, series });
+            if Witness::of_event(event).is_some() {
+                let series = self.made_where(|made| made.is_for(event)).collect();
+                self.of_signals.expect(Injected { id, start_ms, end_ms, series });
+            }
         }
         let notices =
             begun.iter().map(|event| Notice { at_ms: event.start_ms, what: Happening::Began(title(event)) });
@@ -165,8 +180,30 @@ impl Demo {
         notices
     }
 
+    /// Takes in a series that is on no page.
+    fn meet(&mut self, labels: &SeriesLabels) {
+        let number = self.latest.len();
+        let made = Made::of(labels, self.exporter.fleet());
+        if let Some(made) = &made {
+            let event = |id: u64| &self.announced[id as usize];
+            self.judge.meet(number, |id| made.is_struck_by(event(id)));
+            self.of_signals.meet(number, |id| made.is_for(event(id)));
+        }
+        let values = labels.scored().filter(|(name, _)| *name != METRIC_NAME).map(|(_, value)| value);
+        self.names.push(format!("{}{{{}}}", labels.metric_name(), values.collect::<Vec<_>>().join(",")));
+        self.latest.push(Latest::new(Signal::Value));
+        self.made.push(made);
+    }
+
+    /// The numbers of the series that are on no page and that `is_meant`.
+    fn made_where(&self, is_meant: impl Fn(&Made) -> bool) -> impl Iterator<Item = usize> {
+        let made = self.made.iter().enumerate().map(|(at, made)| (self.on_page + at, made));
+        made.filter(move |(_, made)| made.as_ref().is_some_and(&is_meant)).map(|(number, _)| number)
+    }
+
     fn weigh(&mut self, scored: Scored, notices: &mut Vec<Notice>) {
         let at_ms = scored.timestamp_ms;
+        self.of_signals.weigh(scored);
         let ruling = self.judge.weigh(scored);
         for found in ruling.found {
             let what = Happening::Found(self.title(found.id), self.delay(&found));
@@ -209,7 +246,7 @@ impl Demo {
             stream_ms: fleet.now_ms(),
             speed,
             phase,
-            series: self.latest.len(),
+            series: self.on_page,
             scored: self.corridor.scored_series(),
             samples: self.samples,
             balance: Balance {
@@ -237,7 +274,8 @@ impl Demo {
             series: board.series,
             samples: board.samples,
             balance: board.balance,
-            by_kind: Kind::ALL.into_iter().filter_map(|kind| self.of_kind(kind, &verdict)).collect(),
+            by_kind: Kind::ALL.iter().filter_map(|kind| self.of_kind(*kind, &verdict)).collect(),
+            by_signal: Witness::ALL.into_iter().filter_map(|witness| self.of_signal(witness)).collect(),
             delay: Delays::of(&verdict),
             missed,
         }
@@ -245,10 +283,21 @@ impl Demo {
 
     /// Of the events of `kind` that were found or are over: how many were found, and how many there are.
     fn of_kind(&self, kind: Kind, verdict: &Verdict) -> Option<(Kind, usize, usize)> {
-        let is_kind = |id: &u64| self.announced[*id as usize].kind == kind;
-        let found = verdict.found.iter().filter(|found| is_kind(&found.id)).count();
-        let all = found + verdict.missed.iter().filter(|id| is_kind(id)).count();
+        let (found, all) = self.share(verdict, |event| event.kind == kind);
         (all > 0).then_some((kind, found, all))
+    }
+
+    /// Of the events that `witness` is there for: how many it found, and how many there are.
+    fn of_signal(&self, witness: Witness) -> Option<(Witness, usize, usize)> {
+        let (found, all) =
+            self.share(&self.of_signals.verdict(), |event| Witness::of_event(event) == Some(witness));
+        (all > 0).then_some((witness, found, all))
+    }
+
+    fn share(&self, verdict: &Verdict, is_meant: impl Fn(&Event) -> bool) -> (usize, usize) {
+        let is_meant = |id: &u64| is_meant(&self.announced[*id as usize]);
+        let found = verdict.found.iter().filter(|found| is_meant(&found.id)).count();
+        (found, found + verdict.missed.iter().filter(|id| is_meant(id)).count())
     }
 
     fn under_way(&self, event: &Event) -> UnderWay {
@@ -274,7 +323,16 @@ impl Demo {
             value: latest.value,
             expected: latest.said.and_then(|said| said.expected),
             is_rate: latest.signal == Signal::Rate,
-            is_struck: fleet.active().any(|event| fleet.series()[number].is_struck_by(event)),
+            is_struck: fleet.active().any(|event| self.strikes(event, number)),
+        }
+    }
+}
+
+impl Demo {
+    fn strikes(&self, event: &Event, number: usize) -> bool {
+        match number.checked_sub(self.on_page) {
+            None => self.exporter.fleet().series()[number].is_struck_by(event),
+            Some(at) => self.made[at].as_ref().is_some_and(|made| made.is_struck_by(event)),
         }
     }
 }
@@ -312,7 +370,7 @@ mod tests {
 
     /// Learns until Wednesday, eight o'clock, and plays until six in the evening.
     fn played(seed: u64, every_ms: i64) -> (Demo, Vec<Notice>) {
-        let plan = Plan { quiet_ms: LEARNT_MS - MONDAY_MS + 900_000, every_ms };
+        let plan = Plan { quiet_ms: LEARNT_MS - MONDAY_MS + 900_000, every_ms, kinds: Kind::OF_SERIES };
         let fleet = FleetOptions { seed, instances: 2, start_ms: MONDAY_MS, plan };
         let mut demo = Demo::new(Play { fleet, step_ms: 120_000, live_from_ms: LEARNT_MS }).unwrap();
         let mut notices = Vec::new();
@@ -346,15 +404,27 @@ mod tests {
         let fleet = demo.exporter.fleet();
         let scored = |channel: Channel| {
             let of_channel = |number: &usize| fleet.series()[*number].channel == channel;
-            (0..demo.latest.len())
-                .filter(of_channel)
-                .filter(|&number| demo.latest[number].said.is_some())
-                .count()
+            (0..demo.on_page).filter(of_channel).filter(|&number| demo.latest[number].said.is_some()).count()
         };
-        let struck = Kind::ALL.into_iter().flat_map(Kind::channels);
+        let struck = Kind::OF_SERIES.iter().flat_map(|kind| kind.channels());
         for channel in struck {
             assert!(scored(*channel) >= 2, "{channel:?}");
         }
+    }
+
+    #[test]
+    fn each_kind_of_signal_finds_what_was_injected_for_it() {
+        let plan =
+            Plan { quiet_ms: LEARNT_MS - MONDAY_MS + 900_000, every_ms: HOUR_MS / 2, kinds: Kind::ALL };
+        let fleet = FleetOptions { seed: 4, instances: 6, start_ms: MONDAY_MS, plan };
+        let mut demo = Demo::new(Play { fleet, step_ms: 60_000, live_from_ms: LEARNT_MS }).unwrap();
+        while demo.next_ms() <= LEARNT_MS + 24 * HOUR_MS {
+            demo.scrape().unwrap();
+        }
+        let summary = demo.summary();
+        let told: Vec<Witness> = summary.by_signal.iter().map(|(witness, ..)| *witness).collect();
+        assert_eq!(told, Witness::ALL, "{summary}");
+        assert!(summary.by_signal.iter().all(|(_, found, all)| 3 * found >= 2 * all), "{summary}");
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::board::{Balance, Title};
 use super::render::clock;
+use super::witness::Witness;
 use crate::simulate::synth::Kind;
 use crate::simulate::verdict::Verdict;
 use crate::terminal::span;
@@ -23,6 +24,8 @@ pub struct Summary {
     pub balance: Balance,
     /// Of each kind: found, and over or found.
     pub by_kind: Vec<(Kind, usize, usize)>,
+    /// Of the events that a kind of signal is there for: found by it, and over or found.
+    pub by_signal: Vec<(Witness, usize, usize)>,
     /// Median and longest delay of what was found.
     pub delay: Option<Delays>,
     /// What was missed, and when it began.
@@ -54,7 +57,15 @@ impl fmt::Display for Summary {
         )?;
         let Balance { injected, found, missed, pending, false_alerts } = self.balance;
         writeln!(f, "injected      {injected}")?;
-        writeln!(f, "found         {found}{}", self.kinds())?;
+        writeln!(
+            f,
+            "found         {found}{}",
+            listed(self.by_kind.iter().map(|of| (of.0.name(), of.1, of.2)))
+        )?;
+        if !self.by_signal.is_empty() {
+            let by_signal = listed(self.by_signal.iter().map(|of| (of.0.name(), of.1, of.2)));
+            writeln!(f, "by signals    {}{by_signal}", self.by_signal.iter().map(|of| of.1).sum::<usize>())?;
+        }
         writeln!(f, "missed        {missed}")?;
         for (title, since_ms) in &self.missed {
             writeln!(f, "              {title}, from {}", clock(*since_ms))?;
@@ -75,12 +86,9 @@ impl fmt::Display for Summary {
     }
 }
 
-impl Summary {
-    fn kinds(&self) -> String {
-        let of = |(kind, found, all): &(Kind, usize, usize)| format!("{} {found}/{all}", kind.name());
-        let kinds: Vec<String> = self.by_kind.iter().map(of).collect();
-        if kinds.is_empty() { String::new() } else { format!("   ({})", kinds.join(", ")) }
-    }
+fn listed<'a>(shares: impl Iterator<Item = (&'a str, usize, usize)>) -> String {
+    let shares: Vec<String> = shares.map(|(name, found, all)| format!("{name} {found}/{all}")).collect();
+    if shares.is_empty() { String::new() } else { format!("   ({})", shares.join(", ")) }
 }
 
 // === impl Delays ===
@@ -117,6 +125,7 @@ mod tests {
             samples: 626_400,
             balance: Balance { injected: 5, found: 3, missed: 1, pending: 1, false_alerts: 2 },
             by_kind: vec![(Kind::Spike, 3, 3), (Kind::Drift, 0, 1)],
+            by_signal: vec![(Witness::Mean, 1, 1), (Witness::Peer, 1, 2)],
             delay: Some(Delays {
                 median_samples: 1,
                 median_ms: 60_000,

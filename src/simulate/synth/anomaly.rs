@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::season;
 
+/// The namespace of all pods.
+pub(super) const NAMESPACE: &str = "shop";
+
 /// The shape of an anomaly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -20,6 +23,18 @@ pub enum Kind {
     SeasonalBreak,
     /// A container that restarts again and again, its counters beginning at zero each time.
     PodRestarts,
+    /// One pod answers many more requests with an error, as many as it answers in all.
+    ErrorBurst,
+    /// Every pod gets fewer requests, each not by much.
+    TrafficLoss,
+    /// One pod holds more memory than its like.
+    Straggler,
+    /// All that a node does grows a little at once.
+    Strain,
+    /// The pod's series are not exported any more.
+    Vanish,
+    /// A disk fills until nothing of it is left.
+    DiskFill,
 }
 
 /// A group of series of one instance that an anomaly strikes together.
@@ -42,6 +57,12 @@ pub enum Channel {
     Pod,
     /// What no anomaly touches: sizes and slow trends.
     Steady,
+    /// Requests answered with an error.
+    Errors,
+    /// Processor, memory, disk and network of a node, and the pod's share of them.
+    Node,
+    /// Available bytes of the filesystem.
+    Filesystem,
 }
 
 /// One injected anomaly: the ground truth.
@@ -77,9 +98,25 @@ pub(super) struct Effect {
 // === impl Kind ===
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::Spike, Self::LevelShift, Self::Drift, Self::Flatline, Self::SeasonalBreak, Self::PodRestarts];
+    /// The kinds that single series show.
+    pub const OF_SERIES: &'static [Self] =
+        &[Self::Spike, Self::LevelShift, Self::Drift, Self::Flatline, Self::SeasonalBreak, Self::PodRestarts];
+
+    /// Every kind: also those that several series show together, one that is gone, or one's future.
+    pub const ALL: &'static [Self] = &[
+        Self::Spike,
+        Self::LevelShift,
+        Self::Drift,
+        Self::Flatline,
+        Self::SeasonalBreak,
+        Self::PodRestarts,
+        Self::ErrorBurst,
+        Self::TrafficLoss,
+        Self::Straggler,
+        Self::Strain,
+        Self::Vanish,
+        Self::DiskFill,
+    ];
 
     /// The name as it stands in labels and files, for example `level_shift`.
     pub fn name(self) -> &'static str {
@@ -90,19 +127,30 @@ impl Kind {
             Self::Flatline => "flatline",
             Self::SeasonalBreak => "seasonal_break",
             Self::PodRestarts => "pod_restarts",
+            Self::ErrorBurst => "error_burst",
+            Self::TrafficLoss => "traffic_loss",
+            Self::Straggler => "straggler",
+            Self::Strain => "strain",
+            Self::Vanish => "vanish",
+            Self::DiskFill => "disk_fill",
         }
     }
 
     /// The channels on which this kind is plain to see in what is exported.
     pub fn channels(self) -> &'static [Channel] {
-        use Channel::{Cpu, Disk, Http, Latency, Memory, Network, Pod};
+        use Channel::{Cpu, Disk, Errors, Filesystem, Http, Latency, Memory, Network, Node, Pod};
         match self {
             Self::Spike => &[Cpu, Disk, Network, Latency],
             Self::LevelShift => &[Cpu, Memory, Network, Disk, Http],
             Self::Drift => &[Memory, Latency, Network],
             Self::Flatline => &[Http, Network, Memory],
             Self::SeasonalBreak => &[Disk, Http, Network],
-            Self::PodRestarts => &[Pod],
+            Self::PodRestarts | Self::Vanish => &[Pod],
+            Self::ErrorBurst => &[Errors],
+            Self::TrafficLoss => &[Http],
+            Self::Straggler => &[Memory],
+            Self::Strain => &[Node],
+            Self::DiskFill => &[Filesystem],
         }
     }
 
@@ -114,7 +162,9 @@ impl Kind {
             Self::Drift => (90, 150),
             Self::Flatline => (30, 60),
             Self::SeasonalBreak => (90, 150),
-            Self::PodRestarts => (20, 30),
+            Self::PodRestarts | Self::ErrorBurst | Self::Vanish => (20, 30),
+            Self::TrafficLoss | Self::Straggler | Self::Strain => (40, 60),
+            Self::DiskFill => (240, 300),
         }
     }
 
@@ -124,7 +174,12 @@ impl Kind {
             Self::Spike => (3.5, 6.0),
             Self::LevelShift => (1.8, 2.6),
             Self::Drift => (2.2, 3.0),
-            Self::Flatline | Self::SeasonalBreak | Self::PodRestarts => (1.0, 1.0),
+            Self::Flatline | Self::SeasonalBreak | Self::PodRestarts | Self::Vanish => (1.0, 1.0),
+            Self::ErrorBurst => (8.0, 12.0),
+            Self::TrafficLoss => (0.5, 0.6),
+            Self::Straggler => (1.6, 2.0),
+            Self::Strain => (1.3, 1.5),
+            Self::DiskFill => (0.0, 0.0),
         }
     }
 
@@ -138,7 +193,10 @@ impl Kind {
 
 impl Channel {
     /// How many channels there are.
-    pub(super) const COUNT: usize = 8;
+    pub(super) const COUNT: usize = 11;
+
+    /// Those that [`Channel::Node`] is.
+    pub(super) const OF_NODE: [Self; 4] = [Self::Cpu, Self::Memory, Self::Disk, Self::Network];
 
     /// The name as it stands in labels and files.
     pub fn name(self) -> &'static str {
@@ -151,13 +209,16 @@ impl Channel {
             Self::Latency => "latency",
             Self::Pod => "pod",
             Self::Steady => "steady",
+            Self::Errors => "errors",
+            Self::Node => "node",
+            Self::Filesystem => "filesystem",
         }
     }
 
     /// What instance `number` is called in this channel: a node by its address, a pod by its name.
     pub fn target(self, number: u32) -> String {
         match self {
-            Self::Http | Self::Latency | Self::Pod => format!("api-{number}"),
+            Self::Http | Self::Latency | Self::Pod | Self::Errors => format!("api-{number}"),
             _ => format!("node-{number}:9100"),
         }
     }
@@ -174,23 +235,43 @@ impl Event {
         (self.start_ms..self.end_ms).contains(&at_ms)
     }
 
-    /// The node or pod that it strikes, for example `node-0:9100` or `api-0`.
+    /// The node or pod that it strikes, for example `node-0:9100` or `api-0`; the namespace where it strikes all pods.
     pub fn target(&self) -> String {
-        self.channel.target(self.instance)
+        if self.strikes_all() { NAMESPACE.to_owned() } else { self.channel.target(self.instance) }
+    }
+
+    /// Whether it strikes every instance, whatever else strikes one of them.
+    pub(super) fn strikes_all(&self) -> bool {
+        self.kind == Kind::TrafficLoss
+    }
+
+    /// Whether it strikes `instance`.
+    pub fn strikes(&self, instance: u32) -> bool {
+        self.strikes_all() || self.instance == instance
+    }
+
+    /// Whether its series are not exported while it is under way.
+    pub(super) fn hides(&self) -> bool {
+        self.kind == Kind::Vanish
     }
 
     /// What the event does to its channel at `at_ms`, a moment within it.
     pub(super) fn effect(&self, at_ms: i64) -> Effect {
         let plain = Effect { factor: 1.0, frozen: false, broken: false };
         match self.kind {
-            Kind::Spike | Kind::LevelShift => Effect { factor: self.size, ..plain },
-            Kind::Drift => {
+            Kind::Spike
+            | Kind::LevelShift
+            | Kind::ErrorBurst
+            | Kind::TrafficLoss
+            | Kind::Straggler
+            | Kind::Strain => Effect { factor: self.size, ..plain },
+            Kind::Drift | Kind::DiskFill => {
                 let share = (at_ms - self.start_ms) as f64 / (self.end_ms - self.start_ms) as f64;
                 Effect { factor: 1.0 + (self.size - 1.0) * share, ..plain }
             }
             Kind::Flatline => Effect { frozen: true, ..plain },
             Kind::SeasonalBreak => Effect { broken: true, ..plain },
-            Kind::PodRestarts => plain,
+            Kind::PodRestarts | Kind::Vanish => plain,
         }
     }
 

@@ -247,10 +247,11 @@ impl Series {
         let strikes = match event.channel {
             Channel::Pod => self.label("pod").is_some(),
             // More or fewer requests fill every bucket otherwise.
-            Channel::Http => matches!(self.channel, Channel::Http | Channel::Latency),
+            Channel::Http => matches!(self.channel, Channel::Http | Channel::Latency | Channel::Errors),
+            Channel::Node => Channel::OF_NODE.contains(&self.channel),
             channel => self.channel == channel,
         };
-        strikes && event.instance == self.instance
+        strikes && event.strikes(self.instance)
     }
 }
 

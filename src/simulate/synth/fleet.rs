@@ -105,8 +105,8 @@ impl Fleet {
         self.before.clone_from(&self.after);
         for (number, node) in self.after.iter_mut().enumerate() {
             let mut effects = Effects::none();
-            for event in self.active.iter().filter(|event| event.instance as usize == number) {
-                effects.set(event.channel, event.effect(begin_ms));
+            for event in self.active.iter().filter(|event| event.strikes(number as u32)) {
+                effects.add(event.channel, event.effect(begin_ms));
                 effects.restart |= event.restarts(begin_ms, TICK_MS);
             }
             node.step(end_ms, days, &effects);
@@ -128,7 +128,8 @@ impl Fleet {
         self.active.retain(|event| event.is_active(at_ms));
     }
 
-    /// The values at [`Fleet::now_ms`], in the order of [`Fleet::series`]; `values` is emptied first.
+    /// The values at [`Fleet::now_ms`], in the order of [`Fleet::series`]; NaN where a series is not exported. `values` is
+    /// emptied first.
     pub fn read(&self, values: &mut Vec<f64>) {
         let (mut before, mut after) = (Readings::default(), Readings::default());
         self.before.iter().for_each(|node| node.export(&mut before));
@@ -137,6 +138,9 @@ impl Fleet {
         let share = 1.0 - (self.tick_end() - self.at_ms) as f64 / TICK_MS as f64;
         values.clear();
         values.extend(self.order.iter().map(|&at| before.0[at].towards(after.0[at], share)));
+        for event in self.active().filter(|event| event.hides()) {
+            self.struck_by(event).for_each(|at| values[at] = f64::NAN);
+        }
     }
 
     /// The events that have begun by now, oldest first; of very many the newest

@@ -1,7 +1,7 @@
 //! One node with one pod on it: what it does in a tick, and what it exports.
 
 use super::TICK_MS;
-use super::anomaly::{Channel, Effect};
+use super::anomaly::{Channel, Effect, NAMESPACE};
 use super::catalog::{Family, Place, Reading, Sink};
 use super::noise::{Wander, bell, mix, unit};
 use super::season;
@@ -85,8 +85,16 @@ impl Effects {
         Self { by_channel: [plain; Channel::COUNT], restart: false }
     }
 
-    pub(super) fn set(&mut self, channel: Channel, effect: Effect) {
-        self.by_channel[channel as usize] = effect;
+    /// Bends `channel` by `effect`, too.
+    pub(super) fn add(&mut self, channel: Channel, effect: Effect) {
+        if channel == Channel::Node {
+            Channel::OF_NODE.into_iter().for_each(|channel| self.add(channel, effect));
+            return;
+        }
+        let bent = &mut self.by_channel[channel as usize];
+        bent.factor *= effect.factor;
+        bent.frozen |= effect.frozen;
+        bent.broken |= effect.broken;
     }
 
     fn of(&self, channel: Channel) -> Effect {
@@ -145,12 +153,14 @@ impl Node {
         self.step_memory(busy, wanders[Channel::Memory as usize], effects.of(Channel::Memory));
         self.step_disk(disk);
         self.step_network(network);
-        self.free = (DISK_BYTES * (0.6 - 0.003 * days - 0.004 * busy)).max(0.05 * DISK_BYTES);
+        let free = (DISK_BYTES * (0.6 - 0.003 * days - 0.004 * busy)).max(0.05 * DISK_BYTES);
+        self.free = free * effects.of(Channel::Filesystem).factor;
         if effects.restart {
             self.pod.restart();
         }
         let dither = unit(mix(self.seed, 70, self.tick));
-        self.pod.serve(48.0 * requests, latency, load, dither);
+        let failing = 0.004 * effects.of(Channel::Errors).factor;
+        self.pod.serve(48.0 * requests, latency, failing, [load, dither]);
     }
 
     fn bell(&self, source: u64) -> f64 {
@@ -232,7 +242,7 @@ impl Node {
         gauge(Family::NodeMemoryCached, &[instance], Channel::Steady, self.cached);
         let filesystem = [instance, ("device", "/dev/nvme0n1p1"), ("fstype", "ext4"), ("mountpoint", "/")];
         gauge(Family::NodeFilesystemSize, &filesystem, Channel::Steady, DISK_BYTES);
-        gauge(Family::NodeFilesystemAvail, &filesystem, Channel::Steady, self.free);
+        gauge(Family::NodeFilesystemAvail, &filesystem, Channel::Filesystem, self.free);
 
         let labels = [instance, ("device", "nvme0n1")];
         let [reads, writes, read_bytes, written_bytes, busy] = self.disk;
@@ -280,14 +290,14 @@ impl Pod {
         *self = Self { restarts: self.restarts + 1000, working_set: 0.3 * self.working_set, ..Self::new() };
     }
 
-    /// Answers `per_second` requests in `mean_s` seconds each for one tick.
-    fn serve(&mut self, per_second: f64, mean_s: f64, load: f64, dither: f64) {
+    /// Answers `per_second` requests in `mean_s` seconds each for one tick, a share of `failing` with an error.
+    fn serve(&mut self, per_second: f64, mean_s: f64, failing: f64, [load, dither]: [f64; 2]) {
         self.up_ms += TICK_MS;
         self.cpu += (TICK_MS as f64 * (0.02 + 0.55 * load)) as u64;
         // A container is not ready for its first 20 seconds.
         let per_second = if self.up_ms <= 20_000 { 0.0 } else { per_second };
         let requests = take_whole(&mut self.owed[0], milli(per_second * TICK_S));
-        let failed = take_whole(&mut self.owed[1], requests * 4);
+        let failed = take_whole(&mut self.owed[1], requests * milli(failing));
         self.failed += failed * 1000;
         self.answered += (requests - failed.min(requests)) * 1000;
         self.seconds += milli(requests as f64 * mean_s);
@@ -300,7 +310,7 @@ impl Pod {
     }
 
     fn export(&self, pod: &str, sink: &mut dyn Sink) {
-        let identity = [("namespace", "shop"), ("pod", pod), ("container", "api")];
+        let identity = [("namespace", NAMESPACE), ("pod", pod), ("container", "api")];
         let restarts = Reading::Whole(self.restarts);
         put(sink, Family::KubePodContainerStatusRestarts, "_total", &identity, Channel::Pod, restarts);
         let cpu = Reading::Milli(self.cpu);
@@ -308,10 +318,11 @@ impl Pod {
         let memory = Reading::Gauge((self.working_set / 4096.0).floor() * 4096.0);
         put(sink, Family::ContainerMemoryWorkingSet, "", &identity, Channel::Memory, memory);
 
-        let app = [("namespace", "shop"), ("pod", pod)];
-        for (code, count) in [("200", self.answered), ("500", self.failed)] {
+        let app = [("namespace", NAMESPACE), ("pod", pod)];
+        let by_code = [("200", Channel::Http, self.answered), ("500", Channel::Errors, self.failed)];
+        for (code, channel, count) in by_code {
             let labels = [app[0], app[1], ("method", "get"), ("code", code)];
-            put(sink, Family::HttpRequests, "_total", &labels, Channel::Http, Reading::Whole(count));
+            put(sink, Family::HttpRequests, "_total", &labels, channel, Reading::Whole(count));
         }
         self.export_durations(app, sink);
     }

@@ -12,7 +12,7 @@ const HOUR_MS: i64 = 3_600_000;
 const STEP_MS: i64 = 60_000;
 
 fn fleet(seed: u64, every_ms: i64) -> Fleet {
-    let plan = Plan { quiet_ms: 24 * HOUR_MS, every_ms };
+    let plan = Plan { quiet_ms: 24 * HOUR_MS, every_ms, kinds: Kind::OF_SERIES };
     Fleet::new(FleetOptions { seed, instances: 3, start_ms: MONDAY_MS, plan })
 }
 
@@ -246,7 +246,7 @@ fn what_is_not_struck_stays_as_it_was() {
 
 #[test]
 fn instances_are_held_to_their_bounds() {
-    let plan = Plan { quiet_ms: 0, every_ms: 0 };
+    let plan = Plan { quiet_ms: 0, every_ms: 0, kinds: Kind::OF_SERIES };
     let of = |instances| Fleet::new(FleetOptions { seed: 1, instances, start_ms: MONDAY_MS, plan });
     let one = of(0).series().len();
     assert_eq!(of(1).series().len(), one);
