@@ -173,6 +173,7 @@ impl<'a> Admission<'a> {
         self.walk.continue_behind(id);
         if let Some(series) = self.walk.series(id) {
             self.pipeline.enrol(self.settings, series, &sorted, observer);
+            self.pipeline.watch(self.settings, series, id, self.visit.now_ms);
         }
         Ok(Some(id))
     }
@@ -214,6 +215,7 @@ impl<'a> Admission<'a> {
                 sorted.sort_unstable();
                 self.pipeline.join_groups(settings, series, &sorted, observer);
             }
+            self.pipeline.watch(settings, series, id, self.visit.now_ms);
             let signal = plan.signal(series.labels.metric_name());
             if signal != series.signal {
                 // What was learned of the value says nothing of the rate.
@@ -313,6 +315,9 @@ impl Pipeline {
             let end_ms = end_of(&series);
             let departure = Departure::Left(std::mem::take(&mut series.memberships), end_ms);
             series.scope().depart(departure);
+        }
+        if let Some(place) = series.habit.as_ref().and_then(|habit| habit.place()) {
+            series.scope().absences().leave(place);
         }
         if series.generation == settings.generation {
             settings.plan(series.rule).series.fetch_sub(1, Ordering::Relaxed);

@@ -15,7 +15,8 @@ use crate::model::Model;
 use crate::rules::Selector;
 use crate::series::labels::SeriesLabels;
 use crate::series::{Inherited, Scope, ScopeName, Series, SlotId, Standing};
-use crate::signals::Origin;
+use crate::signals::absence::{Absent, Place};
+use crate::signals::{Habit, Origin};
 
 /// A series, and why its newest sample was given its score.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -42,6 +43,9 @@ pub struct Explained {
     /// The contexts that hold at its newest sample.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub context: Vec<Held>,
+    /// What is usual for it, if its end would be missed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attendance: Option<Attendance>,
     /// What was said of its newest sample, where no detector judges it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<Given>,
@@ -67,6 +71,23 @@ pub struct Given {
     pub upper: f64,
 }
 
+/// What is usual for a series whose end would be missed, and whether it is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attendance {
+    /// The usual time between two of its samples; 0 while it is not known.
+    pub step_seconds: f64,
+    /// For how long it was there, without the times away.
+    pub seen_for_seconds: f64,
+    /// For how long it is often away; 0 where it never is.
+    pub usual_gap_seconds: f64,
+    /// Missed samples from which it is absent.
+    pub absent_from_steps: u32,
+    /// Its absence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub absent: Option<Absent>,
+}
+
 /// The series that another one goes on from.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -80,8 +101,11 @@ pub struct InheritedFrom {
 /// What is copied of a series, so that nobody waits for it meanwhile.
 struct Copied {
     explained: Explained,
-    /// Whose it is and where it stands, if it was made of others.
-    made: Option<(Arc<Scope>, SlotId)>,
+    /// Whose it is, and where it stands if it was made of others.
+    scope: Arc<Scope>,
+    made: Option<SlotId>,
+    /// Where its end would be missed.
+    watched: Option<Place>,
     rule: u16,
     state: State,
     /// When its newest sample was.
@@ -144,16 +168,20 @@ impl Pipeline {
 
     fn explained(&self, copied: Vec<Copied>, model: &Model, settings: &Settings) -> Vec<Explained> {
         let board = settings.board();
-        let explain = |Copied { mut explained, made, rule, state, seen_ms, newest }: Copied| {
-            explained.made_of = made.and_then(|(scope, id)| scope.groups().origin(id));
-            let labels: Vec<_> =
-                explained.series.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-            explained.context = seen_ms.map(|at_ms| board.held(&labels, at_ms)).unwrap_or_default();
-            let demands = &settings.plan(rule).demands;
-            explained.explanation =
-                newest.and_then(|(at_ms, signal)| model.detector.explain(&state, at_ms, signal, demands));
-            explained
-        };
+        let explain =
+            |Copied { mut explained, scope, made, watched, rule, state, seen_ms, newest }: Copied| {
+                explained.made_of = made.and_then(|id| scope.groups().origin(id));
+                if let Some((attendance, place)) = explained.attendance.as_mut().zip(watched) {
+                    attendance.absent = scope.absences().absent_at(place);
+                }
+                let labels: Vec<_> =
+                    explained.series.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                explained.context = seen_ms.map(|at_ms| board.held(&labels, at_ms)).unwrap_or_default();
+                let demands = &settings.plan(rule).demands;
+                explained.explanation =
+                    newest.and_then(|(at_ms, signal)| model.detector.explain(&state, at_ms, signal, demands));
+                explained
+            };
         copied.into_iter().map(explain).collect()
     }
 }
@@ -171,6 +199,20 @@ impl Given {
     fn of(given: &Judgement, sample: Sample) -> Self {
         let Judgement { score, expected, lower, upper } = *given;
         Self { timestamp_ms: sample.timestamp_ms, value: sample.value, score, expected, lower, upper }
+    }
+}
+
+// === impl Attendance ===
+
+impl Attendance {
+    fn of(habit: &Habit) -> Self {
+        Self {
+            step_seconds: habit.step_ms() as f64 / 1e3,
+            seen_for_seconds: habit.lived_ms() as f64 / 1e3,
+            usual_gap_seconds: habit.usual_gap_ms() as f64 / 1e3,
+            absent_from_steps: habit.limit(),
+            absent: None,
+        }
     }
 }
 
@@ -224,10 +266,12 @@ impl Copied {
             model: model.to_owned(),
             made_of: None,
             context: Vec::new(),
+            attendance: series.habit.as_deref().map(Attendance::of),
             given: series.given.as_deref().zip(series.newest).map(|(given, sample)| Given::of(given, sample)),
             explanation: None,
         };
-        let made = series.made.then(|| (Arc::clone(series.scope()), id));
+        let made = series.made.then_some(id);
+        let watched = series.habit.as_ref().and_then(|habit| habit.place());
         // A stale marker is no number, and has no signal.
         let signal = |newest| Some((newest, series.signal.at(series.taught, newest)?));
         let newest = series
@@ -236,6 +280,7 @@ impl Copied {
             .and_then(signal)
             .map(|(newest, signal)| (newest.timestamp_ms, signal));
         let seen_ms = series.newest.map(|newest| newest.timestamp_ms);
-        Self { explained, made, rule: series.rule, state: series.state.clone(), seen_ms, newest }
+        let (scope, state) = (Arc::clone(series.scope()), series.state.clone());
+        Self { explained, scope, made, watched, rule: series.rule, state, seen_ms, newest }
     }
 }

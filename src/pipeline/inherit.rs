@@ -15,7 +15,7 @@ use crate::detect::State;
 use crate::rules::Inheritance;
 use crate::series::labels::SeriesLabels;
 use crate::series::{Inherited, Party, Role, Scope, Series, SlotId, Standing, identity};
-use crate::signals::Signal;
+use crate::signals::{Habit, Signal};
 
 /// A series that ended in this batch, and may leave something.
 #[derive(Debug)]
@@ -33,6 +33,7 @@ pub(super) struct Estate {
     state: State,
     taught: Option<Sample>,
     newest: Option<Sample>,
+    habit: Option<Box<Habit>>,
     inherited: Inherited,
 }
 
@@ -197,18 +198,20 @@ impl Pipeline {
             state: std::mem::take(&mut series.state),
             taught: series.taught,
             newest: series.newest,
+            habit: series.habit.take(),
             inherited: Inherited { from: Arc::clone(&series.labels), ended_ms: last.timestamp_ms },
         })
     }
 
     /// Lets the series at `id` go on with `estate`.
     pub(super) fn endow(&self, settings: &Settings, id: SlotId, estate: Estate, tally: &mut Tally) {
-        let Estate { signal, state, taught, newest, inherited } = estate;
+        let Estate { signal, state, taught, newest, habit, inherited } = estate;
         let taken = self.series.with(id, |series| {
             let is_same = settings.plan(series.rule).signal(series.labels.metric_name()) == signal;
             if is_same {
                 series.go_on_from(state, inherited);
                 (series.taught, series.newest) = (taught, newest);
+                series.habit = habit.map(Habit::moved);
             }
             is_same
         });

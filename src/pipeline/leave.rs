@@ -205,23 +205,28 @@ impl Pipeline {
     }
 
     /// Retires what the target's page before this one held and this one does not; all of either lies in `chunks`.
-    /// Those that may leave something go to `left`.
-    pub(super) fn retire_absent(
+    /// `observer` gets to know what they leave.
+    pub(super) fn retire_absent<E>(
         &self,
         settings: &Settings,
         visit: &Visit<'_>,
         chunks: &[u32],
-        left: &mut Vec<Left>,
+        observer: &mut Observer<'_, E>,
     ) {
         let now_s = seconds(visit.now_ms);
         for chunk in chunks {
             self.series.for_chunk(*chunk, |_, series| {
-                let is_gone = series.seen_s != now_s && series.is_there() && !series.made;
+                let is_watched = series.habit.as_ref().is_some_and(|habit| habit.is_there());
+                let was_there = series.is_there() || is_watched;
+                let is_gone = series.seen_s != now_s && was_there && !series.made;
                 if is_gone && Arc::ptr_eq(series.scope(), visit.scope) {
                     // Not being on the page is its end.
                     drop(self.retire(settings, series));
                     depart(series);
-                    left.extend(Left::of(settings, series, visit.now_ms));
+                    if let Some(habit) = &mut series.habit {
+                        habit.end(visit.now_ms, &mut observer.news);
+                    }
+                    observer.left.extend(Left::of(settings, series, visit.now_ms));
                 }
             });
         }

@@ -6,7 +6,7 @@ use super::settings::Settings;
 use crate::batch::Sample;
 use crate::detect::State;
 use crate::series::{Newcomer, Refused, Scope, ScopeName, Series};
-use crate::signals::{Memberships, Signal};
+use crate::signals::{Habit, Memberships, Signal};
 
 /// A series, and what its samples have taught.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Memory {
     pub score: Option<f64>,
     /// What its samples have taught.
     pub state: State,
+    /// What is usual for it, if its end would be missed.
+    pub habit: Option<Box<Habit>>,
 }
 
 /// Why a memory is of no use.
@@ -92,10 +94,11 @@ impl Pipeline {
         let id = self.series.insert(&newcomer, rule, settings.generation).ok_or(Forgotten::Room)?;
         let memberships = self.rejoin(&settings, &scope, &memory, &sorted);
         self.series.with(id, |series| {
-            let Memory { signal, made, taught, newest, score, state, .. } = memory;
+            let Memory { signal, made, taught, newest, score, state, habit, .. } = memory;
             (series.signal, series.taught, series.newest) = (signal, taught, newest);
             (series.score, series.state, series.made) = (score, state, made);
-            series.memberships = memberships;
+            (series.memberships, series.habit) = (memberships, habit);
+            self.watch(&settings, series, id, now_ms);
         });
         let labels = self.series.with(id, |series| std::sync::Arc::clone(&series.labels));
         if let Some(labels) = labels.filter(|_| settings.ha_pair.is_some()) {
@@ -141,6 +144,7 @@ impl Memory {
             newest: series.newest,
             score: series.score,
             state: series.state.clone(),
+            habit: series.habit.clone(),
         }
     }
 

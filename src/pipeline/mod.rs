@@ -1,5 +1,6 @@
 //! The corridor: one batch in, its scores out. Synchronous, from the first line to the last.
 
+mod absence;
 mod admit;
 mod budget;
 mod clash;
@@ -50,7 +51,7 @@ pub struct Pipeline {
     taken: clash::Taken,
     heirs: Heirs,
     elections: replicas::Elections,
-    injected: AtomicUsize,
+    injected: Arc<AtomicUsize>,
 }
 
 /// By which way a batch came, and where its scores go.
@@ -122,7 +123,7 @@ impl Pipeline {
             taken: clash::Taken::default(),
             heirs: Heirs::default(),
             elections: replicas::Elections::default(),
-            injected: AtomicUsize::new(0),
+            injected: Arc::default(),
         }
     }
 
@@ -163,12 +164,13 @@ impl Pipeline {
         match visit.wiring.is_whole() {
             true => {
                 let chunks = cursor.chunks_with(&last);
-                self.retire_absent(&settings, visit, &chunks, &mut observer.left);
+                self.retire_absent(&settings, visit, &chunks, &mut observer);
             }
             false => cursor.keep_trail(last),
         }
         visit.scope.put_cursor(cursor);
         self.forecast(&settings, &mut observer);
+        self.tell_absences(&settings, visit, &replica, &mut observer);
         observer.tell_workloads(visit, &replica);
         let now_s = observe::seconds(visit.now_ms);
         self.sweep(&settings, now_s, &mut observer.left);
@@ -199,6 +201,7 @@ impl Pipeline {
                 workloads.entry(Arc::as_ptr(workload)).or_insert_with(|| Arc::clone(workload));
             }
         });
+        self.repeat_absences(scope, &mut scores);
         workloads.values().for_each(|workload| workload.repeat(&settings.names, &mut scores));
         scores
     }

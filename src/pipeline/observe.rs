@@ -17,7 +17,7 @@ use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Injected, Replica, Telling};
 use crate::series::labels::{Interner, SeriesLabels};
 use crate::series::{PartLabels, Series, SlotId, Standing};
-use crate::signals::{Given, Groups, Seen, Signal};
+use crate::signals::{Given, Groups, News, Seen, Signal};
 
 /// A longer time between two samples of a series was not scored.
 const LONGEST_STEP_MS: i64 = 3_600_000;
@@ -35,6 +35,8 @@ pub(super) struct Observer<'a, E> {
     pub(super) groups: Option<MutexGuard<'a, Groups>>,
     /// Series that ended, and may leave something.
     pub(super) left: Vec<Left>,
+    /// What became known of series whose end would be missed.
+    pub(super) news: Vec<News>,
     pub(super) out: &'a mut E,
     /// Whether a forecast became due, and where the series lie of which one did.
     pub(super) is_due: bool,
@@ -63,6 +65,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             groups: Some(visit.scope.groups()),
             out,
             left: Vec::new(),
+            news: Vec::new(),
             is_due: false,
             due: Vec::new(),
             tally: Tally::default(),
@@ -85,6 +88,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         if self.teach {
             self.settle(series, plan);
             self.contribute(series, sample);
+            self.attend(series, plan, sample);
         }
         if !plan.judged {
             return self.look_at(series, sample);
@@ -163,6 +167,9 @@ impl<'a, E: Emit> Observer<'a, E> {
     fn pass_by(&mut self, series: &mut Series, plan: &Plan, sample: Sample, reason: Reason) {
         if self.teach {
             series.seen_s = self.now_s;
+            if reason == Reason::NotFinite {
+                self.attend(series, plan, sample); // it is there, whatever it says
+            }
         }
         let repeated = reason == Reason::Duplicate && series.newest == Some(sample);
         if repeated && series.forecasting.is_some() {
@@ -321,6 +328,9 @@ impl<'a, E: Emit> Observer<'a, E> {
             series.memberships.present = false;
             groups.end(&series.memberships, timestamp_ms);
         }
+        if let Some(habit) = &mut series.habit {
+            habit.end(timestamp_ms, &mut self.news);
+        }
         let has_ended = series.newest.is_some_and(|newest| is_stale_marker(newest.value));
         series.newest = Some(Sample { timestamp_ms, value: stale_marker() });
         series.score = series.is_emitting().then_some(stale_marker());
@@ -419,6 +429,7 @@ pub(super) fn repeat(
         groups: None,
         out,
         left: Vec::new(),
+        news: Vec::new(),
         is_due: false,
         due: Vec::new(),
         tally: Tally::default(),

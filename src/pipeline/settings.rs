@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use super::Visit;
+use super::absence::is_up;
 use super::context::Place;
 use super::replicas::HaPair;
 use crate::context::{Board, Context};
 use crate::detect::{Demands, Direction, Horizons};
 use crate::inject::{Fans, Injected, Names, Replica};
 use crate::rules::{self, Emit, Inheritance, Kind, Rule, RuleId, RuleSet};
-use crate::series::labels::{Interner, SeriesLabels};
+use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
 use crate::series::{Scope, ScopeLimits, ScopeName};
+use crate::signals::absence::Wishes;
 use crate::signals::{Signal, Specs};
 
 /// Name templates of earlier configurations by which score series may still be ended.
@@ -34,6 +36,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Labels that tell the replicas of a highly available pair apart.
     pub ha_labels: Vec<String>,
+    /// Whether the end of any series would be missed.
+    pub(super) watches: bool,
     /// How one replica of a pair is elected, if one is.
     pub(super) ha_pair: Option<HaPair>,
     /// Other names that were in force, each until the generation it stands with.
@@ -75,6 +79,8 @@ pub(super) struct Plan {
     pub(super) outputs: rules::Outputs,
     /// How far ahead each series is forecast, and what that is called.
     pub(super) horizons: Horizons,
+    /// What is asked for where its series stop.
+    pub(super) absence: Option<Arc<Wishes>>,
     pub(super) fans: Arc<Fans>,
     pub(super) priority: i32,
     /// Series that the rule has in the table, and anomalies found among them: what a finding costs.
@@ -88,9 +94,12 @@ impl Settings {
     /// The settings for `rules`.
     pub fn new(rules: RuleSet, names: Names, limits: Limits) -> Self {
         let made = Plan::of_made(rules::Emit::default());
-        let plans = rules.iter().map(|(_, rule)| Plan::new(rule)).chain([Plan::of_part(), made]).collect();
+        let plans: Vec<_> =
+            rules.iter().map(|(_, rule)| Plan::new(rule)).chain([Plan::of_part(), made]).collect();
+        let watches = plans.iter().any(|plan| plan.absence.is_some());
         Self {
             rules,
+            watches,
             plans,
             signals: Specs::default(),
             board: Place::default(),
@@ -193,8 +202,8 @@ impl Settings {
     /// The rule that decides about a series; where none does but a signal needs it, what stands for one.
     pub(super) fn select(&self, labels: &[(&str, &str)]) -> Option<u16> {
         let rule = self.rules.select(labels).map(RuleId::index);
-        let part =
-            || (!self.rules.owns(labels) && self.signals.claim(labels)).then_some(self.plans.len() - 2);
+        let is_needed = || self.signals.claim(labels) || (self.watches && says_up(labels));
+        let part = || (!self.rules.owns(labels) && is_needed()).then_some(self.plans.len() - 2);
         rule.or_else(part).and_then(|index| u16::try_from(index).ok())
     }
 
@@ -247,6 +256,10 @@ impl Plan {
             band: rule.provide_series.iter().any(|output| output != rules::Output::AnomalyScore),
             outputs: rule.provide_series,
             horizons: rule.forecast_at.clone(),
+            absence: rule
+                .absence
+                .as_ref()
+                .map(|absence| Arc::new(Wishes::of(absence, rule.alert_budget.a_week()))),
             fans: Arc::default(),
             priority: rule.priority,
             series: AtomicUsize::new(0),
@@ -269,6 +282,11 @@ impl Plan {
     pub(super) fn signal(&self, name: &str) -> Signal {
         if self.kind.is_counter(name) { Signal::Rate } else { Signal::Value }
     }
+}
+
+/// Whether a series of these labels says of a target whether it could be scraped.
+fn says_up(labels: &[(&str, &str)]) -> bool {
+    labels.iter().any(|(name, value)| *name == METRIC_NAME && is_up(value))
 }
 
 fn demands(rule: &Rule) -> Demands {

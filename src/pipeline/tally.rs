@@ -1,5 +1,7 @@
 //! What came of one batch: counted locally, added to the metrics once.
 
+use crate::signals::absence::Cause;
+
 /// Why something passed without a score. The data itself always passes.
 ///
 /// Up to [`Reason::Overload`] one whole request or page is counted, from there on single samples.
@@ -62,6 +64,8 @@ pub struct Tally {
     pub groups_refused: u64,
     /// Series that went on with what another one had learned.
     pub inherited: u64,
+    /// Series that became absent, by how they stopped.
+    pub absences: [u64; Cause::ALL.len()],
     unscored: [u64; Reason::ALL.len()],
 }
 

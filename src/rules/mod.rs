@@ -9,6 +9,6 @@ mod timezone;
 
 pub use config::{RawRule, RuleError};
 pub use preset::Preset;
-pub use rule::{Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
+pub use rule::{Absence, Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
 pub use selector::{MatchOp, Matcher, Selector, SelectorError};
 pub use set::{FAN, OutputNames, RuleId, RuleSet, RuleSetError, is_forecast};

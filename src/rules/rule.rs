@@ -49,6 +49,8 @@ pub struct Rule {
     pub inheritance: Option<Inheritance>,
     /// How far ahead each series is forecast.
     pub forecast_at: Horizons,
+    /// Whether a series that stops, against its own habit, is told.
+    pub absence: Option<Absence>,
     /// The rule says that its series are not scored.
     pub exclude: bool,
 }
@@ -116,6 +118,19 @@ pub struct Inheritance {
     pub within_ms: i64,
 }
 
+/// When a series that stops is absent, and for how long that is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Absence {
+    /// Missed samples from which it is.
+    pub after: u32,
+    /// For how long it must have been there, in milliseconds.
+    pub seen_for_ms: i64,
+    /// For how long it is told, in milliseconds.
+    pub forget_after_ms: i64,
+    /// Absent series that are told at the same time.
+    pub max_series: usize,
+}
+
 /// A series that Sidelong makes of a scored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -163,6 +178,7 @@ impl Default for Rule {
             provide_series: Outputs::SCORE,
             inheritance: None,
             forecast_at: Horizons::default(),
+            absence: None,
             exclude: false,
         }
     }

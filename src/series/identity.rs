@@ -32,7 +32,7 @@ pub fn identity(scope: &Scope, rule: &str, labels: &SeriesLabels, without: &[Str
 }
 
 /// A number that follows from `labels` alone, in this process and in any other.
-pub(super) fn fingerprint(labels: &SeriesLabels) -> u64 {
+pub fn fingerprint(labels: &SeriesLabels) -> u64 {
     let mut sorted: Vec<_> = labels.scored().collect();
     sorted.sort_unstable();
     let mut bytes = Vec::with_capacity(256);

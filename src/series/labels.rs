@@ -20,6 +20,11 @@ pub const PART: &str = "part";
 /// See [`PART`].
 pub const EXPORTED_PART: &str = "exported_part";
 
+/// The label that says how an absent series stopped, and where one that the series brought itself is moved.
+pub const REASON: &str = "reason";
+/// See [`REASON`].
+pub const EXPORTED_REASON: &str = "exported_reason";
+
 /// One `name="value"`, shared by all series that carry it.
 #[derive(Debug)]
 pub struct Pair {

@@ -9,7 +9,7 @@ mod slot;
 mod table;
 
 pub use heirs::{Heirs, MAX_ALIKE, MAX_WAITING, Party, Role};
-pub use identity::identity;
+pub use identity::{fingerprint, identity};
 pub use scopes::{Scope, ScopeLimits, ScopeName, Scopes, Spelling};
 pub use slot::{Inherited, PartLabels, Series, Standing};
 pub use table::{Cursor, Found, MAX_SERIES, Newcomer, Refused, SlotId, Table, Walk};

@@ -8,7 +8,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::table::Cursor;
 use crate::batch::Key;
-use crate::signals::{Departure, Groups};
+use crate::signals::{Absences, Departure, Groups};
 
 /// Where series come from. Equal labels in two scopes are two series.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Scope {
     groups: Mutex<Groups>,
     /// Parts that went otherwise than in a batch of this scope.
     departures: Mutex<Vec<Departure>>,
+    /// Its series whose end would be missed.
+    absences: Absences,
     /// It has made room for another scope, and its series are to leave the table.
     gone: AtomicBool,
 }
@@ -111,6 +113,11 @@ impl Scope {
     /// Lets the next batch of this scope know that a part of its groups is gone.
     pub(crate) fn depart(&self, departure: Departure) {
         self.departures.lock().push(departure);
+    }
+
+    /// Its series whose end would be missed.
+    pub(crate) fn absences(&self) -> &Absences {
+        &self.absences
     }
 
     /// Series of this scope in the table.
@@ -208,6 +215,7 @@ impl Scopes {
                 cursor: Mutex::default(),
                 groups: Mutex::default(),
                 departures: Mutex::default(),
+                absences: Absences::default(),
                 gone: AtomicBool::new(false),
             })
         });

@@ -9,7 +9,7 @@ use crate::context::Attached;
 use crate::detect;
 use crate::inject::{Fans, Workload};
 use crate::rules::Outputs;
-use crate::signals::{Memberships, Signal};
+use crate::signals::{Habit, Memberships, Signal};
 
 /// Everything Sidelong remembers of one scored series, of fixed size but for its labels.
 ///
@@ -44,6 +44,8 @@ pub struct Series {
     pub context: Attached,
     /// The groups that it is a part of.
     pub memberships: Memberships,
+    /// What is usual for it, if its end would be missed.
+    pub habit: Option<Box<Habit>>,
     /// Whether it was made of others, and no sender has a series of its labels.
     pub made: bool,
     /// What was said of its newest sample, where no detector judges it.

@@ -252,6 +252,7 @@ impl Table {
             seen_s: newcomer.now_s,
             context: context::Attached::default(),
             memberships: signals::Memberships::default(),
+            habit: None,
             made: false,
             given: None,
             workload: None,

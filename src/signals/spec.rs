@@ -176,6 +176,11 @@ impl Specs {
         self.max_groups
     }
 
+    /// How far the stream goes on before it is taken for complete, in milliseconds.
+    pub fn watermark_ms(&self) -> i64 {
+        self.watermark_ms
+    }
+
     /// Takes the place of `before`: where both ask for the same, its groups go on.
     pub fn follow(&mut self, before: &Self) {
         let same = self.watermark_ms == before.watermark_ms

@@ -289,6 +289,7 @@ mod tests {
             newest: Some(Sample { timestamp_ms: NOW + 1, value: stale_marker() }),
             score: Some(0.25),
             state,
+            habit: number.is_multiple_of(3).then(Box::default),
         }
     }
 

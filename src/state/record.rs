@@ -4,7 +4,7 @@ use crate::batch::Sample;
 use crate::detect::State;
 use crate::pipeline::Memory;
 use crate::series::ScopeName;
-use crate::signals::Signal;
+use crate::signals::{Habit, Signal};
 
 /// More bytes than any text of a series has.
 const LONGEST_TEXT: usize = 1 << 20;
@@ -29,6 +29,8 @@ pub fn write(memory: &Memory, to: &mut Vec<u8>) {
     to.push(u8::from(memory.score.is_some()));
     to.extend_from_slice(&memory.score.unwrap_or_default().to_bits().to_le_bytes());
     memory.state.keep(to);
+    to.push(u8::from(memory.habit.is_some()));
+    memory.habit.iter().for_each(|habit| habit.keep(to));
 }
 
 /// Takes a series from the front of `from`; nothing where that is none.
@@ -53,7 +55,9 @@ pub fn read(from: &mut &[u8]) -> Option<Memory> {
     let has_score = byte(from)? == 1;
     let score = f64::from_bits(u64::from_le_bytes(array(from)?));
     let state = State::recall(from)?;
-    Some(Memory { scope, labels, signal, made, taught, newest, score: has_score.then_some(score), state })
+    let habit = if byte(from)? == 1 { Some(Box::new(Habit::recall(from)?)) } else { None };
+    let score = has_score.then_some(score);
+    Some(Memory { scope, labels, signal, made, taught, newest, score, state, habit })
 }
 
 fn text(text: &str, to: &mut Vec<u8>) {

@@ -10,6 +10,7 @@ use prometheus_client::registry::Registry;
 
 use crate::label_values::label_values;
 use crate::pipeline::{Reason, Tally};
+use crate::signals::absence::Cause;
 
 /// Counters of the push door and of the corridor behind both doors.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct PushMetrics {
     late: Counter,
     groups_refused: Counter,
     inherited: Counter,
+    absences: [Counter; Cause::ALL.len()],
+    absences_family: Family<Why, Counter>,
     unscored: [Counter; Reason::ALL.len()],
     unscored_family: Family<Why, Counter>,
     pub(super) hashed: Counter,
@@ -112,6 +115,9 @@ impl Default for PushMetrics {
         let refused_family = Family::<Why, Counter>::default();
         let refused =
             Refused::ALL.map(|reason| refused_family.get_or_create(&Why { reason: reason.as_str() }).clone());
+        let absences_family = Family::<Why, Counter>::default();
+        let absences =
+            Cause::ALL.map(|cause| absences_family.get_or_create(&Why { reason: cause.as_str() }).clone());
         let requests = Family::default();
         Class::ALL.into_iter().for_each(|code| drop(requests.get_or_create(&Code { code })));
         Self {
@@ -135,6 +141,8 @@ impl Default for PushMetrics {
             late: Counter::default(),
             groups_refused: Counter::default(),
             inherited: Counter::default(),
+            absences,
+            absences_family,
             unscored,
             unscored_family,
             hashed: Counter::default(),
@@ -168,6 +176,9 @@ impl PushMetrics {
         self.late.inc_by(tally.late);
         self.groups_refused.inc_by(tally.groups_refused);
         self.inherited.inc_by(tally.inherited);
+        for (counter, count) in self.absences.iter().zip(tally.absences).filter(|(_, count)| *count > 0) {
+            counter.inc_by(count);
+        }
         for (counter, reason) in self.unscored.iter().zip(Reason::ALL) {
             let count = tally.unscored_for(reason);
             if count > 0 {
@@ -288,6 +299,11 @@ impl PushMetrics {
             "sidelong_inherited_states",
             "Series that went on with what another one had learned (identity_without, scores.ha_replica_label)",
             self.inherited.clone(),
+        );
+        registry.register(
+            "sidelong_absences",
+            "Series that became absent against their habit, by how they stopped",
+            self.absences_family.clone(),
         );
         registry.register(
             "sidelong_unscored",

@@ -1,5 +1,6 @@
 //! The corridor, driven as the doors drive it, with label sets in place of wire bytes.
 
+mod absence;
 mod contexts;
 mod forecasts;
 mod heirs;
@@ -81,6 +82,18 @@ impl House {
     }
 
     fn visit(&mut self, series: &[(Labels, Sample)], wiring: Wiring, out: &mut impl Emit) -> Tally {
+        let now_ms = series.iter().map(|(_, sample)| sample.timestamp_ms).max().unwrap_or(START);
+        self.visit_at(now_ms, series, wiring, out)
+    }
+
+    /// The same at a time of the arrival clock.
+    fn visit_at(
+        &mut self,
+        now_ms: i64,
+        series: &[(Labels, Sample)],
+        wiring: Wiring,
+        out: &mut impl Emit,
+    ) -> Tally {
         let mut batch = Batch::default();
         for (at, (labels, sample)) in series.iter().enumerate() {
             let at = at as u32;
@@ -89,7 +102,6 @@ impl House {
             batch.series.push(SeriesSpan { key, labels: at..at + 1, samples: at..at + 1 });
         }
         let source = Source(series.iter().map(|(labels, _)| labels.clone()).collect());
-        let now_ms = series.iter().map(|(_, sample)| sample.timestamp_ms).max().unwrap_or(START);
         let visit = Visit { scope: &self.scope, batch: &batch, labels: &source, now_ms, wiring };
         self.pipeline.score(&visit, out)
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::values::{Deviation, OneOrMany, Range, RawEmit};
-use super::rule::{Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
+pub use self::values::{Deviation, OneOrMany, Range, RawAbsence, RawEmit};
+use super::rule::{Absence, Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
 use super::selector::NAME;
 use super::{Selector, SelectorError, timezone};
 use crate::config::units::PromDuration;
@@ -113,6 +113,10 @@ pub struct RawRule {
     /// in a tenth of the duration at the most: ask for it by `last_over_time`. Default: no forecasts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forecast_at: Option<Vec<PromDuration>>,
+    /// Whether a series that stops, against its own habit, is told by `anomaly_score{for="<metric>:absent"}`, with a label
+    /// `reason`: `true`, or a mapping of the options below. Default: `false`.
+    #[serde(deserialize_with = "values::absence", skip_serializing_if = "Option::is_none")]
+    pub absence: Option<RawAbsence>,
     /// Leaves the selected series unscored, although a later rule or preset would take them.
     #[serde(skip_serializing_if = "is_default")]
     pub exclude: bool,
@@ -268,6 +272,25 @@ pub enum RuleError {
     /// A time without anything to inherit.
     #[error("inherit_within needs identity_without; name there the labels that a rollout changes")]
     NobodyInherits,
+    /// Too few or too many missed samples.
+    #[error("{value} missed samples cannot be waited for; write a number from 1 to {MOST_MISSED}")]
+    BadPatience {
+        /// The number.
+        value: u32,
+    },
+    /// An absence that nobody hears of, or that nobody forgets.
+    #[error(
+        "{value} cannot be how long an absence is told; write a duration from {low} to {high}",
+        low = PromDuration::from_secs(TOLD.start().as_secs()),
+        high = PromDuration::from_secs(TOLD.end().as_secs())
+    )]
+    BadForgetting {
+        /// The duration.
+        value: PromDuration,
+    },
+    /// No absence could be told.
+    #[error("absence.max_series is 0; write a number of at least 1, or absence: false")]
+    NothingAbsent,
     /// No series would be sent.
     #[error("provide_series is empty; name at least anomaly_score, or set exclude: true")]
     NothingProvided,
@@ -287,6 +310,11 @@ const MAX_WARM_UP: u32 = 200_000;
 /// Between the end of a series and the beginning of its heir.
 const DEFAULT_INHERIT_WITHIN: Duration = Duration::from_secs(600);
 const INHERIT_WITHIN: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+
+/// Missed samples until a series is absent.
+const MOST_MISSED: u32 = 1_000;
+/// For how long an absence is told.
+const TOLD: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 
 /// Keeps what a rule leaves out from being written.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -325,6 +353,7 @@ impl RawRule {
             provide_series: self.outputs(&mut errors),
             inheritance: self.inheritance(&mut errors),
             forecast_at: self.horizons(&mut errors),
+            absence: self.absence.map(|absence| checked_absence(absence, &mut errors)),
             exclude: self.exclude,
         };
         if self.clip_predictions && self.data_range.is_none() {
@@ -456,6 +485,26 @@ fn keep<T>(result: Result<T, RuleError>, errors: &mut Vec<RuleError>) -> Option<
     result.map_err(|error| errors.push(error)).ok()
 }
 
+fn checked_absence(raw: RawAbsence, errors: &mut Vec<RuleError>) -> Absence {
+    let RawAbsence { after, seen_for, forget_after, max_series } = raw;
+    if after == 0 || after > MOST_MISSED {
+        errors.push(RuleError::BadPatience { value: after });
+    }
+    if !TOLD.contains(&forget_after.get()) {
+        errors.push(RuleError::BadForgetting { value: forget_after });
+    }
+    if max_series == 0 {
+        errors.push(RuleError::NothingAbsent);
+    }
+    let millis = |duration: PromDuration| i64::try_from(duration.get().as_millis()).unwrap_or(i64::MAX);
+    Absence {
+        after,
+        seen_for_ms: millis(seen_for),
+        forget_after_ms: millis(forget_after),
+        max_series: max_series as usize,
+    }
+}
+
 fn bounds(range: Range) -> Result<Bounds, RuleError> {
     let Range { lower, upper } = range;
     let limited = lower.is_finite() || upper.is_finite();
@@ -498,6 +547,9 @@ impl RuleError {
             Self::BadWarmUp { .. } => "min_n_samples_seen".to_owned(),
             Self::NoIdentity { index, .. } => format!("identity_without[{index}]"),
             Self::BadInheritance { .. } | Self::NobodyInherits => "inherit_within".to_owned(),
+            Self::BadPatience { .. } => "absence.after".to_owned(),
+            Self::BadForgetting { .. } => "absence.forget_after".to_owned(),
+            Self::NothingAbsent => "absence.max_series".to_owned(),
             Self::NothingProvided => "provide_series".to_owned(),
         }
     }

@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::config::units::PromDuration;
 use crate::rules::rule::Emit;
 
 /// One text, or a list of them.
@@ -40,6 +41,23 @@ pub enum RawEmit {
     Always,
     /// From this score on.
     Above(f64),
+}
+
+/// When a series that stops, against its own habit, is told: `true` for the defaults, or a mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAbsence {
+    /// How many samples a series misses, by its usual interval, until it is absent: 1 to 1000. One that is often away for
+    /// longer is absent when it is away for half as long again.
+    pub after: u32,
+    /// For how long a series must have been there before, by itself or, with `identity_without`, those that it stands
+    /// for: what comes and goes is no habit to hold it to.
+    pub seen_for: PromDuration,
+    /// For how long an absence is told, up to `1d`.
+    pub forget_after: PromDuration,
+    /// Absent series of the rule that are told at the same time. Further ones are counted by
+    /// `sidelong_unscored_total{reason="score_limit"}`.
+    pub max_series: u32,
 }
 
 /// A number; `inf` may stand in words, as vmanomaly's files have it.
@@ -233,6 +251,42 @@ impl<'de> Deserialize<'de> for RawEmit {
 
         deserializer.deserialize_any(EmitVisitor)
     }
+}
+
+// === impl RawAbsence ===
+
+impl Default for RawAbsence {
+    fn default() -> Self {
+        Self {
+            after: 3,
+            seen_for: PromDuration::from_secs(3_600),
+            forget_after: PromDuration::from_secs(3_600),
+            max_series: 1_000,
+        }
+    }
+}
+
+/// Reads `true`, `false` or a mapping.
+pub(super) fn absence<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawAbsence>, D::Error> {
+    struct AbsenceVisitor;
+
+    impl<'de> Visitor<'de> for AbsenceVisitor {
+        type Value = Option<RawAbsence>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("true, false, or a mapping such as {after: 5}")
+        }
+
+        fn visit_bool<E: de::Error>(self, is_told: bool) -> Result<Self::Value, E> {
+            Ok(is_told.then(RawAbsence::default))
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+            Deserialize::deserialize(de::value::MapAccessDeserializer::new(map)).map(Some)
+        }
+    }
+
+    deserializer.deserialize_any(AbsenceVisitor)
 }
 
 // === impl Number ===

@@ -1,5 +1,6 @@
 //! End to end: Sidelong among the real parts it works with, each wiring started from the files of `examples/`.
 
+mod absence;
 mod backtest;
 mod carried;
 mod equality;

@@ -150,17 +150,18 @@ async fn http_proxy_of_vmagent() {
     finds_the_score_of_load(&store, "node").await;
 }
 
-/// The alerts on forecasts fire where a disk will be full with confidence, and not where it may.
+/// The alerts on forecasts fire where a disk will be full with confidence, and not where it may; those on absences once
+/// for each target; and what is recorded is what it is called.
 #[test]
-fn the_alerts_on_forecasts_fire_and_are_taken_back_as_their_test_says() {
+fn the_rules_for_prometheus_give_what_their_tests_say() {
     let promtool = tool!(Prometheus).with_file_name("promtool");
-    for what in [
-        ["check", "rules", "grafana/rules/sidelong-forecast.yml"],
-        ["test", "rules", "grafana/rules/sidelong-forecast.test.yml"],
-    ] {
-        let output = Command::new(&promtool).args(what).output().unwrap();
-        let said = [output.stdout, output.stderr].concat();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    for rules in ["forecast", "absence", "recording"] {
+        for (what, ending) in [("check", "yml"), ("test", "test.yml")] {
+            let file = format!("grafana/rules/sidelong-{rules}.{ending}");
+            let output = Command::new(&promtool).args([what, "rules", &file]).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+        }
     }
 }
 
