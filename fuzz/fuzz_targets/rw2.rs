@@ -1,21 +1,33 @@
-//! Any bytes as a decompressed 2.0 request: no panic, and where prost reads it too, the same samples.
+//! Any bytes as a decompressed 2.0 request: no panic, and where prost reads it too, the same samples
+//! and native histograms.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
-use sidelong::batch::{Batch, LabelSource};
+use sidelong::batch::{Batch, LabelSource, NativeHistogram};
 use sidelong::wire::generated::io::prometheus::write::v2::Request;
 use sidelong::wire::remote_write::{ElementLimits, receive, v2};
 
 fuzz_target!(|raw: &[u8]| {
     let (limits, mut batch, mut symbols) =
         (ElementLimits::default(), Batch::default(), v2::SymbolTable::new());
+    batch.histograms.wanted = true;
     if v2::decode(raw, 7, &limits, &mut symbols, &mut batch).is_ok() {
         for span in &batch.series {
             v2::Labels { raw, symbols: &symbols }.for_each_label(&span.labels, &mut |_, _| ());
         }
+        let mut read = NativeHistogram::default();
+        let sums = batch.histograms.messages.iter().map(|at| {
+            let read_it = v2::Labels { raw, symbols: &symbols }.read_histogram(at, 100, &mut read);
+            read_it.is_ok().then_some((read.timestamp_ms, read.sum.to_bits()))
+        });
+        let sums: Vec<_> = sums.collect();
         if let Ok(request) = Request::decode(raw) {
+            let histograms = request.timeseries.iter().flat_map(|series| &series.histograms);
+            let histograms: Vec<_> = histograms.map(|one| (one.timestamp, one.sum.to_bits())).collect();
+            assert_eq!(sums.len(), histograms.len());
+            assert!(sums.iter().zip(histograms).all(|(got, wanted)| got.is_none_or(|got| got == wanted)));
             let samples = request.timeseries.iter().flat_map(|series| &series.samples);
             let wanted: Vec<_> = samples.map(|sample| (sample.timestamp, sample.value.to_bits())).collect();
             let got = batch.samples.iter().map(|sample| (sample.timestamp_ms, sample.value.to_bits()));

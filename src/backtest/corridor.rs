@@ -146,7 +146,7 @@ impl Corridor {
         let scope = pipeline.scope(&ScopeName::Target(NAMELESS.into()), 0).ok_or(CorridorError::Scope)?;
         let key = Key::of(NAMELESS.as_bytes(), scope.seed(Spelling::Text));
         let spans = vec![SeriesSpan { key, labels: 0..1, samples: 0..1 }];
-        let batch = Batch { series: spans, samples: Vec::with_capacity(1) };
+        let batch = Batch { series: spans, samples: Vec::with_capacity(1), ..Batch::default() };
         let labels = Labels(series.clone().on(&Series::from_iter([(METRIC_NAME, NAMELESS)])));
         let last = Said { score: 0.0, ..Said::NOTHING };
         let (before, foretold) = (None, Vec::new());

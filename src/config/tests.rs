@@ -35,7 +35,7 @@ fn b3_the_defaults_are_those_of_the_plan() {
 }
 
 /// Options whose default is 0 or nothing, and why that bounds enough.
-const MAY_BE_ZERO: [(&str, &str); 17] = [
+const MAY_BE_ZERO: [(&str, &str); 18] = [
     ("scrape.targets[].sample_limit", OF_THE_JOB),
     ("scrape.targets[].label_limit", OF_THE_JOB),
     ("scrape.targets[].label_name_length_limit", OF_THE_JOB),
@@ -50,6 +50,7 @@ const MAY_BE_ZERO: [(&str, &str); 17] = [
     ("rules[].scale", OF_THE_DETECTOR),
     ("rules[].min_n_samples_seen", OF_THE_DETECTOR),
     ("rules[].z_threshold", OF_THE_DETECTOR),
+    ("signals.native_histograms[].quantile", "which quantile, no limit; without it there is none"),
     ("signals.ratios[].step", OF_EQUAL_TIMES),
     ("signals.sums[].step", OF_EQUAL_TIMES),
     ("context.calendars[].for", "a window by cron must have one, of 31d at the most"),

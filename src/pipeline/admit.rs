@@ -30,8 +30,8 @@ pub(super) struct Admission<'a> {
     /// The replica of the pair that was heard before this one.
     before: Option<Arc<str>>,
     pub(super) walk: Walk<'a>,
-    now_s: u32,
-    labels: LabelBuffer,
+    pub(super) now_s: u32,
+    pub(super) labels: LabelBuffer,
     /// The series in hand.
     pub(super) at: Option<SlotId>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Sheds {
 
 /// The labels of one series, copied out of their source. Reused for all newcomers of a batch.
 #[derive(Default)]
-struct LabelBuffer {
+pub(super) struct LabelBuffer {
     bytes: Vec<u8>,
     pairs: Vec<(Range<usize>, Range<usize>)>,
 }
@@ -200,7 +200,11 @@ impl<'a> Admission<'a> {
         let Some(series) = self.walk.series(id) else { return false };
         self.pipeline.move_to_its_replica(settings, series);
         let labels: Vec<_> = series.labels.scored().collect();
-        let rule = if series.made { settings.select_made(&labels) } else { settings.select(&labels) };
+        let rule = match series {
+            Series { made: true, .. } => settings.select_made(&labels),
+            Series { histograms: true, .. } => settings.select_histograms(&labels),
+            _ => settings.select(&labels),
+        };
         if let Some(rule) = rule {
             let plan = settings.plan(rule);
             if let Some(farewell) = self.pipeline.rename(settings, series, plan) {
@@ -231,7 +235,7 @@ impl<'a> Admission<'a> {
         false
     }
 
-    fn remember_unselected(&self, span: &SeriesSpan) {
+    pub(super) fn remember_unselected(&self, span: &SeriesSpan) {
         let (settings, table) = (self.settings, &self.pipeline.series);
         table.remember_unselected(span.key, settings.limits.max_series, settings.generation);
     }
@@ -377,7 +381,7 @@ impl From<Refused> for Reason {
 // === impl LabelBuffer ===
 
 impl LabelBuffer {
-    fn fill(&mut self, visit: &Visit<'_>, span: &SeriesSpan) {
+    pub(super) fn fill(&mut self, visit: &Visit<'_>, span: &SeriesSpan) {
         self.bytes.clear();
         self.pairs.clear();
         let Self { bytes, pairs } = self;
@@ -392,7 +396,7 @@ impl LabelBuffer {
 
     /// The labels sorted by name, without empty values, which are the same as no label. `None` if they are
     /// not text or a name stands twice.
-    fn sorted(&self) -> Option<Vec<(&str, &str)>> {
+    pub(super) fn sorted(&self) -> Option<Vec<(&str, &str)>> {
         let text = |range: &Range<usize>| std::str::from_utf8(&self.bytes[range.clone()]).ok();
         let mut sorted = Vec::with_capacity(self.pairs.len());
         for (name, value) in self.pairs.iter().filter(|(_, value)| !value.is_empty()) {

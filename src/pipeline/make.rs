@@ -54,7 +54,8 @@ impl Pipeline {
             return;
         }
         let Some(groups) = &mut observer.groups else { return };
-        let (memberships, refused) = groups.join(&settings.signals, sorted, self.series.interner());
+        let (memberships, refused) =
+            groups.join(&settings.signals, sorted, series.histograms, self.series.interner());
         series.memberships = memberships;
         observer.tally.groups_refused += refused;
     }

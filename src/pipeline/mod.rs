@@ -7,6 +7,7 @@ mod clash;
 mod context;
 mod explain;
 mod foresee;
+mod histograms;
 mod inherit;
 mod leave;
 mod make;
@@ -159,6 +160,7 @@ impl Pipeline {
                 next += 1;
             }
         }
+        admission.take_histograms(&mut observer);
         admission.score_made(&mut observer);
         let last = std::mem::replace(&mut cursor, admission.into_cursor());
         match visit.wiring.is_whole() {

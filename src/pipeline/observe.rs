@@ -29,7 +29,7 @@ pub(super) struct Observer<'a, E> {
     pub(super) settings: &'a Settings,
     pub(super) board: &'a Board,
     latest_ms: i64,
-    now_s: u32,
+    pub(super) now_s: u32,
     pub(super) teach: bool,
     /// The groups of the scope; nobody's where a score is only repeated.
     pub(super) groups: Option<MutexGuard<'a, Groups>>,
@@ -140,7 +140,7 @@ impl<'a, E: Emit> Observer<'a, E> {
 
     /// Whether `sample` is news: newer than its series' newest, not too new, and a number.
     #[inline]
-    fn check(&self, series: &Series, sample: Sample) -> Result<(), Reason> {
+    pub(super) fn check(&self, series: &Series, sample: Sample) -> Result<(), Reason> {
         if sample.timestamp_ms > self.latest_ms {
             return Err(Reason::Future);
         }
@@ -164,7 +164,7 @@ impl<'a, E: Emit> Observer<'a, E> {
     /// A sample that teaches nothing. A repeat of the newest sample, as a retry brings it, is sent again
     /// what was sent for it.
     #[cold]
-    fn pass_by(&mut self, series: &mut Series, plan: &Plan, sample: Sample, reason: Reason) {
+    pub(super) fn pass_by(&mut self, series: &mut Series, plan: &Plan, sample: Sample, reason: Reason) {
         if self.teach {
             series.seen_s = self.now_s;
             if reason == Reason::NotFinite {
@@ -314,7 +314,7 @@ impl<'a, E: Emit> Observer<'a, E> {
     }
 
     /// The series ended: so do the series that were made of it.
-    fn end(&mut self, series: &mut Series, timestamp_ms: i64) {
+    pub(super) fn end(&mut self, series: &mut Series, timestamp_ms: i64) {
         let plan = self.settings.plan(series.rule);
         if series.is_emitting() {
             self.emit_stale(series, plan, timestamp_ms);

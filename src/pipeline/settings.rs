@@ -202,9 +202,21 @@ impl Settings {
     /// The rule that decides about a series; where none does but a signal needs it, what stands for one.
     pub(super) fn select(&self, labels: &[(&str, &str)]) -> Option<u16> {
         let rule = self.rules.select(labels).map(RuleId::index);
-        let is_needed = || self.signals.claim(labels) || (self.watches && says_up(labels));
+        let is_needed = || self.signals.claim(labels, false) || (self.watches && says_up(labels));
         let part = || (!self.rules.owns(labels) && is_needed()).then_some(self.plans.len() - 2);
         rule.or_else(part).and_then(|index| u16::try_from(index).ok())
+    }
+
+    /// What stands for the rule of a series with native histograms, if something is made of these. Whatever rule
+    /// selects its labels, there is no sample to score.
+    pub(super) fn select_histograms(&self, labels: &[(&str, &str)]) -> Option<u16> {
+        let part = !self.rules.owns(labels) && self.signals.claim(labels, true);
+        part.then_some(self.plans.len() - 2).and_then(|index| u16::try_from(index).ok())
+    }
+
+    /// Whether something is made of native histograms.
+    pub fn take_histograms(&self) -> bool {
+        self.signals.take_histograms()
     }
 
     /// The rule that decides about a series that was made of others: any made series is scored.

@@ -102,7 +102,7 @@ impl<'a> Sender<'a> {
         let seed = scope.seed(Spelling::RemoteWrite1);
         let key = |n: u32| Key::of(&n.to_le_bytes(), seed);
         let span = |n: u32| SeriesSpan { key: key(n), labels: n..n + 1, samples: n..n + 1 };
-        let batch = Batch { series: (0..series).map(span).collect(), samples: Vec::new() };
+        let batch = Batch { series: (0..series).map(span).collect(), ..Batch::default() };
         Self { pipeline, scope, batch, step: 0 }
     }
 

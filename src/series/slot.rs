@@ -48,6 +48,8 @@ pub struct Series {
     pub habit: Option<Box<Habit>>,
     /// Whether it was made of others, and no sender has a series of its labels.
     pub made: bool,
+    /// Whether it is here for its native histograms, of which something is made, and not for samples.
+    pub histograms: bool,
     /// What was said of its newest sample, where no detector judges it.
     pub given: Option<Box<detect::Judgement>>,
     /// Workload that it is counted in while it stands there.

@@ -254,6 +254,7 @@ impl Table {
             memberships: signals::Memberships::default(),
             habit: None,
             made: false,
+            histograms: false,
             given: None,
             workload: None,
             parts: None,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::native::Observed;
 use super::spec::{Given, Memory, Seat, Spec, Specs};
 use super::steps::{Closed, Put, Steps};
-use crate::batch::{Key, Sample, stale_marker};
+use crate::batch::{Key, NativeHistogram, Sample, stale_marker};
 use crate::series::SlotId;
 use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
 
@@ -47,7 +48,7 @@ pub struct MadeSeries {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
-    /// What kind of signal it is: `histogram`, `ratio`, `sum` or `peers`.
+    /// What kind of signal it is: `histogram`, `native_histogram`, `ratio`, `sum` or `peers`.
     pub signal: &'static str,
     /// The name of the entry that asks for it, or its first selector.
     pub entry: String,
@@ -153,6 +154,20 @@ impl Group {
             self.end_parts(queue);
         }
         put
+    }
+
+    /// A native histogram of a part.
+    pub(super) fn put_histogram(
+        &mut self,
+        part: u32,
+        histogram: &NativeHistogram,
+        observed: &mut Observed,
+        queue: &mut Queue,
+    ) -> Put {
+        if let (Memory::Native(before), Some(native)) = (&mut self.memory, self.spec.native()) {
+            before.go_on(native, histogram, observed);
+        }
+        self.put(part, histogram.timestamp_ms, histogram.count, queue)
     }
 
     /// A part ended at `timestamp_ms`, and may come back.

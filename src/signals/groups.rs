@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::group::{Group, Identity, Made, MadeId, MadeSeries, Origin, Pairs, Queue};
+use super::native::Observed;
 use super::spec::{Claim, Quantity, Spec, Specs};
 use super::steps::Put;
-use crate::batch::{Key, Sample};
+use crate::batch::{Key, NativeHistogram, Sample};
 use crate::series::SlotId;
 use crate::series::labels::Interner;
 
@@ -21,6 +22,9 @@ pub struct Groups {
     /// Groups that may be forgotten once what was made of them is taken.
     deserted: Vec<u32>,
     late: u64,
+    /// What native histograms are read into, and what is found between two of them.
+    histogram: NativeHistogram,
+    observed: Observed,
 }
 
 /// A series is a part of a group.
@@ -73,18 +77,19 @@ impl Groups {
         left
     }
 
-    /// Makes a series with these sorted `labels` a part of every group that it belongs to; and tells how many groups
-    /// there was no room for.
+    /// Makes a series with these sorted `labels` a part of every group that it belongs to by its samples, or by its
+    /// native `histograms`; and tells how many groups there was no room for.
     pub fn join(
         &mut self,
         specs: &Specs,
         labels: &[(&str, &str)],
+        histograms: bool,
         interner: &Interner,
     ) -> (Memberships, u64) {
         let (mut list, mut refused) = (Vec::new(), 0);
-        for (number, spec) in specs.iter().enumerate() {
+        for (number, spec) in specs.of(histograms) {
             let Some(claim) = spec.claim(labels) else { continue };
-            match self.join_one(specs, (number as u16, spec), claim, labels, interner) {
+            match self.join_one(specs, (number, spec), claim, labels, interner) {
                 Some(membership) => list.push(membership),
                 None => refused += 1,
             }
@@ -140,6 +145,26 @@ impl Groups {
             let Some(value) = seen.quantity(member.quantity) else { continue };
             let Some(Some(group)) = self.groups.get_mut(member.group as usize) else { continue };
             if group.put(member.part, seen.sample.timestamp_ms, value, &mut self.queue) == Put::Late {
+                self.late += 1;
+            }
+        }
+    }
+
+    /// Memory into which native histograms may be read.
+    pub fn lend(&mut self) -> NativeHistogram {
+        std::mem::take(&mut self.histogram)
+    }
+
+    /// Takes back what was lent.
+    pub fn take_back(&mut self, histogram: NativeHistogram) {
+        self.histogram = histogram;
+    }
+
+    /// Has everything made of a native histogram that its groups ask for.
+    pub fn put_histogram(&mut self, memberships: &Memberships, histogram: &NativeHistogram) {
+        for member in memberships.of(self.epoch) {
+            let Some(Some(group)) = self.groups.get_mut(member.group as usize) else { continue };
+            if group.put_histogram(member.part, histogram, &mut self.observed, &mut self.queue) == Put::Late {
                 self.late += 1;
             }
         }
@@ -218,6 +243,7 @@ impl Seen {
         let quantity = match quantity {
             Quantity::Value => Some(self.sample.value),
             Quantity::Rate => self.rate,
+            Quantity::Histogram => None,
         };
         quantity.filter(|quantity| quantity.is_finite())
     }

@@ -2,8 +2,9 @@
 //!
 //! Of one series either the value is judged or, of a counter, the rate ([`Signal`]). Of several series that belong
 //! together a **group** is made, and something is made of their values step by step: the mean of a histogram, a
-//! ratio, a sum ([`derive`]). What is made is a series like any other, `<family>:mean` with the labels of the
-//! group, and walks the rest of the corridor as one. A series that stops, against its own habit, is told by [`absence`].
+//! ratio, a sum ([`mod@derive`]); of a native histogram and the one before it, its mean and a quantile ([`native`]). What is made
+//! is a series like any other, `<family>:mean` with the labels of the group, and walks the rest of the corridor as one. A series
+//! that stops, against its own habit, is told by [`absence`].
 //!
 //! Groups run on stream time ([`steps`]): a step closes when all parts that are expected have come, or when the group
 //! has gone on by more than the watermark. Whatever the order in which the samples of different series arrive, as
@@ -13,6 +14,7 @@ pub mod absence;
 mod derive;
 mod group;
 mod groups;
+mod native;
 mod peers;
 mod spec;
 mod steps;
@@ -21,5 +23,6 @@ mod value;
 pub use absence::{Absences, Habit, News};
 pub use group::{Made, MadeId, MadeSeries, Origin};
 pub use groups::{Departure, Groups, Memberships, Seen};
+pub use native::Native;
 pub use spec::{Alike, Given, Histogram, Ratio, Shape, Spec, Specs, Sum};
 pub use value::Signal;

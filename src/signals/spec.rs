@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::derive;
+use super::native::{Before, Native};
 use super::peers::{Beside, Peers};
 use super::steps::{Closed, Pace};
 use crate::rules::{Kind, Selector};
@@ -42,6 +43,8 @@ pub enum Shape {
     Sum(Sum),
     /// The distance of each of several equal series from the others.
     Peers(Alike),
+    /// The mean, the rate and a quantile of a native histogram.
+    Native(Native),
 }
 
 /// Histograms and summaries, and what is made of them.
@@ -97,6 +100,8 @@ pub(super) enum Quantity {
     Value,
     /// Its increase per second.
     Rate,
+    /// It has no value but a histogram.
+    Histogram,
 }
 
 /// What a group remembers from step to step.
@@ -106,6 +111,8 @@ pub(super) enum Memory {
     Nothing,
     /// How far peers spread, and were away.
     Peers(Peers),
+    /// The histogram before.
+    Native(Before),
 }
 
 /// What a group says of a sample that it makes, where no detector is to judge it.
@@ -193,13 +200,28 @@ impl Specs {
         }
     }
 
-    /// Whether a series of these `labels` is a part of something.
-    pub fn claim(&self, labels: &[(&str, &str)]) -> bool {
-        self.list.iter().any(|spec| spec.claim(labels).is_some())
+    /// Whether a series of these `labels` is a part of something, by its samples or by its native `histograms`.
+    pub fn claim(&self, labels: &[(&str, &str)], histograms: bool) -> bool {
+        self.of(histograms).any(|(_, spec)| spec.claim(labels).is_some())
+    }
+
+    /// Whether something is made of native histograms.
+    pub fn take_histograms(&self) -> bool {
+        self.of(true).next().is_some()
+    }
+
+    /// The entries that make something of native `histograms`, or those that do of samples, each with its number.
+    pub(super) fn of(&self, histograms: bool) -> impl Iterator<Item = (u16, &Arc<Spec>)> {
+        let numbered = self.list.iter().enumerate().map(|(number, spec)| (number as u16, spec));
+        numbered.filter(move |(_, spec)| matches!(spec.shape, Shape::Native(_)) == histograms)
     }
 
     pub(super) fn pace(&self, spec: &Spec) -> Pace {
-        let parts = matches!(spec.shape, Shape::Histogram(_)).then_some(2);
+        let parts = match spec.shape {
+            Shape::Histogram(_) => Some(2),
+            Shape::Native(_) => Some(1),
+            _ => None,
+        };
         Pace { step_ms: spec.step_ms, watermark_ms: self.watermark_ms, parts }
     }
 
@@ -230,7 +252,7 @@ impl Memory {
     pub(super) fn join(&mut self, part: u32) {
         match self {
             Self::Peers(peers) => peers.join(part),
-            Self::Nothing => {}
+            Self::Nothing | Self::Native(_) => {}
         }
     }
 }
@@ -255,6 +277,7 @@ impl Spec {
             Shape::Ratio(_) => "ratio",
             Shape::Sum(_) => "sum",
             Shape::Peers(_) => "peers",
+            Shape::Native(_) => "native_histogram",
         }
     }
 
@@ -280,6 +303,7 @@ impl Spec {
             Shape::Ratio(ratio) => ratio.claim(labels, &self.name),
             Shape::Sum(sum) => sum.claim(labels, &self.name),
             Shape::Peers(alike) => alike.claim(labels),
+            Shape::Native(native) => native.claim(labels),
         }
     }
 
@@ -287,6 +311,7 @@ impl Spec {
     pub(super) fn memory(&self) -> Memory {
         match self.shape {
             Shape::Peers(_) => Memory::Peers(Peers::default()),
+            Shape::Native(_) => Memory::Native(Before::default()),
             Shape::Histogram(_) | Shape::Ratio(_) | Shape::Sum(_) => Memory::Nothing,
         }
     }
@@ -326,7 +351,21 @@ impl Spec {
             }
             Shape::Ratio(_) => give(0, derive::ratio(closed)),
             Shape::Sum(_) => give(0, derive::sum(closed)),
+            Shape::Native(native) => {
+                let Memory::Native(Before { made, .. }) = memory else { return };
+                let asked =
+                    native.outputs().into_iter().zip(made).filter_map(|(name, made)| name.and(Some(made)));
+                asked.enumerate().for_each(|(output, made)| give(output as u32, *made));
+            }
             Shape::Peers(_) => {}
+        }
+    }
+
+    /// What of native histograms it makes.
+    pub(super) fn native(&self) -> Option<&Native> {
+        match &self.shape {
+            Shape::Native(native) => Some(native),
+            _ => None,
         }
     }
 }
@@ -341,12 +380,13 @@ impl PartialEq for Spec {
 // === impl Shape ===
 
 impl Shape {
-    fn outputs(&self) -> impl Iterator<Item = &'static str> + use<> {
+    fn outputs(&self) -> impl Iterator<Item = &str> {
         let outputs = match self {
-            Self::Histogram(asked) => [asked.mean.then_some("mean"), asked.rate.then_some("rate")],
-            Self::Ratio(_) => [Some("ratio"), None],
-            Self::Sum(_) => [Some("sum"), None],
-            Self::Peers(_) => [None, None],
+            Self::Histogram(asked) => [asked.mean.then_some("mean"), asked.rate.then_some("rate"), None],
+            Self::Ratio(_) => [Some("ratio"), None, None],
+            Self::Sum(_) => [Some("sum"), None, None],
+            Self::Peers(_) => [None; 3],
+            Self::Native(native) => native.outputs(),
         };
         outputs.into_iter().flatten()
     }
@@ -430,7 +470,7 @@ fn name<'a>(labels: &[(&'a str, &'a str)]) -> &'a str {
     labels.iter().find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, value)| value)
 }
 
-fn is_selected(selectors: &[Selector], labels: &[(&str, &str)]) -> bool {
+pub(super) fn is_selected(selectors: &[Selector], labels: &[(&str, &str)]) -> bool {
     selectors.iter().any(|selector| selector.matches(labels))
 }
 

@@ -246,7 +246,8 @@ mod tests {
             let scope = pipeline.scope(&ScopeName::Tenant("".into()), timestamp_ms).unwrap();
             let key = Key::of(&instance.to_le_bytes(), scope.seed(Spelling::RemoteWrite1));
             let span = SeriesSpan { key, labels: 0..1, samples: 0..1 };
-            let batch = Batch { samples: vec![Sample { timestamp_ms, value }], series: vec![span] };
+            let samples = vec![Sample { timestamp_ms, value }];
+            let batch = Batch { samples, series: vec![span], ..Batch::default() };
             let (labels, wiring) = (&Instance(instance), Wiring::Gateway);
             let visit = Visit { scope: &scope, batch: &batch, labels, now_ms: timestamp_ms, wiring };
             let mut out: Vec<ScoreSample> = Vec::new();

@@ -65,16 +65,13 @@ fn decoders() -> [Decoder; 4] {
     // Whether it is taken is another test's business.
     [
         ("1.0 in gateway mode", |raw| {
-            drop(v1::decode(
-                raw,
-                7,
-                &ElementLimits::default(),
-                Some(&mut Walked::default()),
-                &mut Batch::default(),
-            ));
+            let mut batch = Batch::default();
+            batch.histograms.wanted = true;
+            drop(v1::decode(raw, 7, &ElementLimits::default(), Some(&mut Walked::default()), &mut batch));
         }),
         ("2.0 in gateway mode", |raw| {
             let (mut symbols, mut batch) = (SymbolTable::new(), Batch::default());
+            batch.histograms.wanted = true;
             drop(v2::decode(raw, 7, &ElementLimits::default(), &mut symbols, &mut batch));
         }),
         ("1.0 in loop-back mode", |raw| {
@@ -136,6 +133,10 @@ fn b4_bodies_of_the_smallest_elements_take_no_more_than_twice_the_cap() {
             field(0x0a, filled(b"\x12\x00\x1a\x00\x22\x00")),
         ),
         ("1.0 series of one empty sample each", filled(b"\x0a\x02\x12\x00")),
+        (
+            "1.0 series of ten thousand empty histograms each",
+            filled(&field(0x0a, b"\x22\x00".repeat(10_000))),
+        ),
         ("2.0 symbols", filled(b"\x22\x00")),
         ("2.0 series without anything", filled(b"\x2a\x00")),
         ("2.0 label references", field(0x2a, field(0x0a, filled(b"\x00")))),

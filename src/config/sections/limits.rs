@@ -95,6 +95,7 @@ impl Limits {
             ("elements.max_samples_per_series", self.elements.max_samples_per_series == 0),
             ("elements.max_samples_per_request", self.elements.max_samples_per_request == 0),
             ("elements.max_symbols_per_request", self.elements.max_symbols_per_request == 0),
+            ("elements.max_buckets_per_histogram", self.elements.max_buckets_per_histogram == 0),
         ];
         for (option, is_zero) in zero {
             findings.require(!is_zero, format!("limits.{option}"), SectionError::Zero);

@@ -69,6 +69,9 @@ pub enum SectionError {
     /// Two entries that would make series of the same name.
     #[error("{0:?} is asked for twice; give the entries different names")]
     SameName(String),
+    /// A quantile that is none.
+    #[error("{0} is not a quantile; write a number between 0 and 1, such as 0.99")]
+    Quantile(String),
     /// A selector that cannot be read.
     #[error("the selector {0:?} cannot be read: {1}")]
     Selector(String, String),

@@ -23,6 +23,8 @@ pub struct Signals {
     pub max_groups: u32,
     /// Means and rates of classic histograms and summaries.
     pub histograms: Vec<HistogramSignal>,
+    /// Means, rates and quantiles of native histograms.
+    pub native_histograms: Vec<NativeHistogramSignal>,
     /// Quotients of two sums, such as errors over requests.
     pub ratios: Vec<RatioSignal>,
     /// Sums by labels.
@@ -42,6 +44,26 @@ pub struct HistogramSignal {
     pub matches: OneOrMany,
     /// What is made: `mean`, `rate` or both. Default: both.
     pub give: Vec<HistogramOutput>,
+    /// Series that this entry makes at the most.
+    pub max_series: u32,
+}
+
+/// Means, rates and quantiles of the native histograms that come by remote write, with their labels: of what was observed
+/// between two samples, `<family>:mean` is the mean, `<family>:rate` how much it was a second and `<family>:p99` a quantile.
+/// A gauge histogram has no rate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct NativeHistogramSignal {
+    /// Selectors of the histograms: `http_request_duration_seconds` or `{__name__=~"grpc_.*_seconds"}`. Required.
+    #[serde(rename = "match")]
+    pub matches: OneOrMany,
+    /// Whether the mean observation is made.
+    pub mean: bool,
+    /// Whether the observations per second are made.
+    pub rate: bool,
+    /// The quantile that is made, such as 0.99, which gives `<family>:p99`. Default: none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantile: Option<f64>,
     /// Series that this entry makes at the most.
     pub max_series: u32,
 }
@@ -128,6 +150,7 @@ impl Default for Signals {
             watermark: PromDuration::from_secs(120),
             max_groups: 20_000,
             histograms: Vec::new(),
+            native_histograms: Vec::new(),
             ratios: Vec::new(),
             sums: Vec::new(),
             peers: Vec::new(),
@@ -146,6 +169,15 @@ impl Signals {
                 format!("{path}.give"),
                 SectionError::Nothing("mean or rate"),
             );
+            findings.require(entry.max_series > 0, format!("{path}.max_series"), SectionError::Zero);
+        }
+        for (entry, path) in numbered(&self.native_histograms, "native_histograms") {
+            check_selectors(&entry.matches, &format!("{path}.match"), findings);
+            if let Some(quantile) = entry.quantile.filter(|quantile| !(0.0..=1.0).contains(quantile)) {
+                findings.add(format!("{path}.quantile"), SectionError::Quantile(quantile.to_string()));
+            }
+            let nothing = SectionError::Nothing("mean, rate or quantile");
+            findings.require(entry.mean || entry.rate || entry.quantile.is_some(), &*path, nothing);
             findings.require(entry.max_series > 0, format!("{path}.max_series"), SectionError::Zero);
         }
         for (entry, path) in numbered(&self.ratios, "ratios") {
@@ -177,10 +209,11 @@ impl Signals {
     /// What the entries ask for; a selector that cannot be read is left out.
     pub fn specs(&self) -> Specs {
         let histograms = self.histograms.iter().map(HistogramSignal::spec);
+        let native = self.native_histograms.iter().map(NativeHistogramSignal::spec);
         let ratios = self.ratios.iter().map(RatioSignal::spec);
         let sums = self.sums.iter().map(SumSignal::spec);
         let peers = self.peers.iter().map(PeersSignal::spec);
-        let list = histograms.chain(ratios).chain(sums).chain(peers).collect();
+        let list = histograms.chain(native).chain(ratios).chain(sums).chain(peers).collect();
         Specs::new(list, millis(self.watermark), self.max_groups as usize)
     }
 }
@@ -206,6 +239,28 @@ impl HistogramSignal {
         });
         let name = self.matches.0.first().cloned().unwrap_or_default();
         Spec::new(name, shape, 0, self.max_series as usize)
+    }
+}
+
+// === impl NativeHistogramSignal ===
+
+impl Default for NativeHistogramSignal {
+    fn default() -> Self {
+        Self {
+            matches: OneOrMany::default(),
+            mean: true,
+            rate: true,
+            quantile: None,
+            max_series: DEFAULT_MAX_SERIES,
+        }
+    }
+}
+
+impl NativeHistogramSignal {
+    fn spec(&self) -> Spec {
+        let native = signals::Native::new(selectors(&self.matches), self.mean, self.rate, self.quantile);
+        let name = self.matches.0.first().cloned().unwrap_or_default();
+        Spec::new(name, Shape::Native(native), 0, self.max_series as usize)
     }
 }
 

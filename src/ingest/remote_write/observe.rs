@@ -126,6 +126,7 @@ impl Shared {
         let cap = Cap { bytes: limits.max_decoded_size.as_usize(), ratio: limits.max_decoded_ratio as usize };
         decompress_snappy(&accepted.body, cap, &mut desk.raw)
             .map_err(|error| if error.is_limit() { Reason::Limit } else { Reason::Undecodable })?;
+        desk.batch.histograms.wanted = self.pipeline.settings().take_histograms();
         if accepted.partial && self.forwarder.is_none() {
             return self.decode_sound(scope, accepted.version, desk);
         }

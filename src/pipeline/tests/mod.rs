@@ -4,6 +4,7 @@ mod absence;
 mod contexts;
 mod forecasts;
 mod heirs;
+mod histograms;
 mod leaving;
 mod outputs;
 mod replicas;

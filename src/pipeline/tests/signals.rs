@@ -13,7 +13,7 @@ signals:
 const SUM: &str = "signals: {sums: [{name: memory, match: memory_bytes, by: [job], step: 1m}]}";
 
 /// A house with `signals` and the rules that stand beside them.
-fn house(yaml: &str) -> House {
+pub(super) fn house(yaml: &str) -> House {
     let house = House::new("[]");
     house.pipeline.configure(with_signals(yaml, &house));
     house
@@ -27,13 +27,13 @@ fn with_signals(yaml: &str, house: &House) -> Settings {
 }
 
 /// The last sample that was made under `name`, by its labels other than the name.
-fn made(house: &House, name: &str, pairs: &[(&'static str, &str)]) -> Option<Sample> {
+pub(super) fn made(house: &House, name: &str, pairs: &[(&'static str, &str)]) -> Option<Sample> {
     let named: Vec<_> = [("__name__", name)].into_iter().chain(pairs.iter().copied()).collect();
     let id = house.pipeline.series().look_up(&house.scope, named)?;
     house.pipeline.series().with(id, |series| series.newest)?
 }
 
-fn scores_for(house: &House, wanted: &str) -> Vec<(i64, f64)> {
+pub(super) fn scores_for(house: &House, wanted: &str) -> Vec<(i64, f64)> {
     let of = house.out.iter().filter(|score| score.labels.metric_name() == wanted);
     of.map(|score| (score.sample.timestamp_ms, score.sample.value)).collect()
 }

@@ -22,6 +22,9 @@ pub struct ElementLimits {
     pub max_samples_per_request: u32,
     /// Strings in the symbol table of one 2.0 request. The default is 250000.
     pub max_symbols_per_request: u32,
+    /// Buckets of a native histogram of which something is made. A larger one is stepped over and counted. The default is
+    /// 500.
+    pub max_buckets_per_histogram: u32,
 }
 
 impl Default for ElementLimits {
@@ -34,6 +37,7 @@ impl Default for ElementLimits {
             max_samples_per_series: 10_000,
             max_samples_per_request: 1_000_000,
             max_symbols_per_request: 250_000,
+            max_buckets_per_histogram: 500,
         }
     }
 }

@@ -34,6 +34,8 @@ pub enum Element {
     Samples,
     /// Strings in a symbol table.
     Symbols,
+    /// Buckets of a native histogram, or spans of them, or bounds.
+    Buckets,
 }
 
 // === impl DecodeError ===
@@ -58,6 +60,7 @@ impl Element {
             Self::SeriesSamples => "max_samples_per_series",
             Self::Samples => "max_samples_per_request",
             Self::Symbols => "max_symbols_per_request",
+            Self::Buckets => "max_buckets_per_histogram",
         }
     }
 }
@@ -72,6 +75,7 @@ impl fmt::Display for Element {
             Self::SeriesSamples => "samples on a series",
             Self::Samples => "samples in the request",
             Self::Symbols => "symbols in the request",
+            Self::Buckets => "buckets in a native histogram",
         })
     }
 }
@@ -113,6 +117,12 @@ pub enum DecodeError {
     #[error("the label references of the series at byte {at} are odd in number")]
     OddReferences {
         /// Where the series ends.
+        at: usize,
+    },
+    /// A native histogram that does not agree with itself.
+    #[error("the native histogram at byte {at} does not agree with itself")]
+    Histogram {
+        /// Where it begins.
         at: usize,
     },
     /// More of something than is decoded.

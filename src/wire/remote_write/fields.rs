@@ -127,6 +127,10 @@ impl<'a> Fields<'a> {
         Ok(u64::from_le_bytes(*word))
     }
 
+    pub(super) fn float(&mut self) -> Result<f64, DecodeError> {
+        self.fixed64().map(f64::from_bits)
+    }
+
     /// Steps over the value of a field that is not looked at. Fields up to `known` belong to the message,
     /// so that one of them here has a wire type that it cannot have.
     #[cold]
@@ -166,7 +170,7 @@ impl<'a> Fields<'a> {
         let mut sample = Sample { timestamp_ms: 0, value: 0.0 };
         while !self.is_done() {
             match self.key()? {
-                VALUE => sample.value = f64::from_bits(self.fixed64()?),
+                VALUE => sample.value = self.float()?,
                 TIMESTAMP => sample.timestamp_ms = self.varint()? as i64,
                 START => drop(self.varint()?),
                 other => self.skip(other, known)?,

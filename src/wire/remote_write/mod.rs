@@ -4,7 +4,8 @@
 //! where an answer costs time on every sample and changes no score, and stricter in one place:
 //!
 //! - What stands *inside* labels, histograms, exemplars and metadata is not looked at while decoding, and
-//!   whether strings are UTF-8 neither. Labels are checked when they are read, which is the first time the
+//!   whether strings are UTF-8 neither. A native histogram is read when something is made of it
+//!   ([`crate::batch::LabelSource::read_histogram`]). Labels are checked when they are read, which is the first time the
 //!   series table meets them: [`crate::batch::LabelSource::for_each_label`] hands out all labels of a series
 //!   or, if anything is wrong with one of them, none. [`receive`] checks all of it.
 //! - Groups, which proto3 does not have, are refused instead of skipped: they are the one way to nest deeply.
@@ -14,6 +15,7 @@ mod decoded;
 pub mod encode;
 mod fields;
 mod halves;
+mod histogram;
 pub mod receive;
 mod score_block;
 pub mod v1;

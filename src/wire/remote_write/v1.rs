@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::fields::{self, DELIMITED, Fields, SAMPLE_FIELD, bounded, key, last_sample};
-use super::{DecodeError, Decoded, Element, ElementLimits, Walked};
-use crate::batch::{Batch, Key, LabelSource, SeriesSpan};
+use super::{DecodeError, Decoded, Element, ElementLimits, Walked, histogram};
+use crate::batch::{Batch, Key, LabelSource, NativeHistogram, SeriesSpan, Unreadable};
 
 /// Reads the labels of a batch that [`decode`] made from the same bytes.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,8 @@ const VALUE: fields::Key = key(2, DELIMITED);
 
 /// Decodes `raw`, a decompressed body, into `batch`, which it empties first.
 ///
-/// Series entries without samples are counted and left out of the batch. `seed` goes into the keys. An entry
+/// Series entries without samples are counted and left out of the batch; native histograms are noted if it wants them.
+/// `seed` goes into the keys. An entry
 /// that ends in a sample, and whose other bytes `walked` remembers as nothing but sound labels, is not walked
 /// again: what comes out is the same.
 ///
@@ -67,6 +68,7 @@ pub fn decode(
     batch: &mut Batch,
 ) -> Result<Decoded, DecodeError> {
     batch.clear();
+    batch.histograms.max_buckets = limits.max_buckets_per_histogram;
     if let Some(walked) = &mut walked {
         walked.begin(limits);
     }
@@ -153,6 +155,7 @@ impl<'a> Walk<'a> {
     fn walk(&mut self, body: Range<usize>) -> Result<(), DecodeError> {
         let mut labels = LabelRegion { region: 0..0, contiguous: true, count: 0 };
         let first_sample = self.batch.samples.len();
+        let first_histogram = self.batch.histograms.messages.len();
         let mut fields = Fields::within(self.raw, &body);
         while !fields.is_done() {
             let at = fields.at();
@@ -177,11 +180,16 @@ impl<'a> Walk<'a> {
                     self.counts.exemplars += 1;
                 }
                 HISTOGRAM => {
-                    fields.delimited()?;
+                    let message = fields.delimited()?;
                     self.counts.histograms += 1;
+                    self.batch.histograms.note(&message, first_histogram, self.limits)?;
                 }
                 other => fields.skip(other, &[1, 2, 3, 4])?,
             }
+        }
+        if self.batch.histograms.messages.len() > first_histogram {
+            let key = self.key_of(&labels)?;
+            self.batch.histograms.place(first_histogram, key, &labels.region);
         }
         self.push_walked(labels, first_sample)
     }
@@ -203,13 +211,18 @@ impl<'a> Walk<'a> {
         if self.batch.samples.len() == first_sample {
             return Ok(());
         }
+        let key = self.key_of(&labels)?;
+        self.push(key, labels.region, first_sample)
+    }
+
+    #[inline(always)]
+    fn key_of(&mut self, labels: &LabelRegion) -> Result<Key, DecodeError> {
         let LabelRegion { region, contiguous, .. } = labels;
-        let key = if contiguous {
-            Key::of(&self.raw[region.clone()], self.seed)
+        if *contiguous {
+            Ok(Key::of(&self.raw[region.clone()], self.seed))
         } else {
-            self.key_of_scattered(&region)?
-        };
-        self.push(key, region, first_sample)
+            self.key_of_scattered(region)
+        }
     }
 
     #[inline(always)]
@@ -293,5 +306,14 @@ impl LabelSource for Labels<'_> {
         let sound = self.walk(labels, |_, _| ()) == Ok(true);
         let handed_out = sound && self.walk(labels, each) == Ok(true);
         debug_assert_eq!(sound, handed_out, "the same bytes read twice");
+    }
+
+    fn read_histogram(
+        &self,
+        at: &Range<u32>,
+        max_buckets: u32,
+        into: &mut NativeHistogram,
+    ) -> Result<(), Unreadable> {
+        Ok(histogram::read(self.raw, at, max_buckets, into)?)
     }
 }

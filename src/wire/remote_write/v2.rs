@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::fields::{self, DELIMITED, Fields, VARINT, bounded, key};
-use super::{DecodeError, Decoded, Element, ElementLimits};
-use crate::batch::{Batch, Key, LabelSource, SeriesSpan};
+use super::{DecodeError, Decoded, Element, ElementLimits, histogram};
+use crate::batch::{Batch, Key, LabelSource, NativeHistogram, SeriesSpan, Unreadable};
 
 /// The strings of a request: where they stand, and a hash of each. Reused from request to request.
 #[derive(Clone, Debug, Default)]
@@ -57,7 +57,8 @@ const PLACE_KEYS: [[u64; 4]; ROUND] = place_keys();
 
 /// Decodes `raw`, a decompressed body, into `batch` and `symbols`, which it empties first.
 ///
-/// Series entries without samples are counted and left out of the batch. `seed` goes into the keys, which
+/// Series entries without samples are counted and left out of the batch; native histograms are noted if it wants them.
+/// `seed` goes into the keys, which
 /// depend on the labels and their order but not on how the request numbers its symbols. Symbols may stand
 /// anywhere in the request, so it is walked twice.
 ///
@@ -73,6 +74,7 @@ pub fn decode(
     batch: &mut Batch,
 ) -> Result<Decoded, DecodeError> {
     batch.clear();
+    batch.histograms.max_buckets = limits.max_buckets_per_histogram;
     symbols.fill(raw, seed, limits)?;
     let mut walk = Walk { raw, limits, symbols, batch, counts: Decoded::default() };
     let mut fields = Fields::of(raw)?;
@@ -171,6 +173,7 @@ impl Walk<'_> {
         self.counts.series += 1;
         bounded(self.counts.series as usize, self.limits.max_series_per_request, Element::Series)?;
         let first_sample = self.batch.samples.len();
+        let first_histogram = self.batch.histograms.messages.len();
         let (mut labels, mut hash) = (0..0, KeyHash { sums: [0; 2], pairs: 0, name: None });
         let mut fields = Fields::within(self.raw, &body);
         while !fields.is_done() {
@@ -200,20 +203,35 @@ impl Walk<'_> {
                     labels = if hash.is_empty() { at..fields.at() } else { labels.start..fields.at() };
                     self.reference(reference, &mut hash)?;
                 }
-                other => self.rare_field(&mut fields, other)?,
+                other => self.rare_field(&mut fields, other, first_histogram)?,
             }
+        }
+        if self.batch.histograms.messages.len() > first_histogram {
+            self.batch.histograms.place(first_histogram, hash.finish(), &labels);
         }
         self.push(labels, hash, first_sample, body.end)
     }
 
     #[cold]
-    fn rare_field(&mut self, fields: &mut Fields<'_>, key: fields::Key) -> Result<(), DecodeError> {
+    fn rare_field(
+        &mut self,
+        fields: &mut Fields<'_>,
+        key: fields::Key,
+        first_histogram: usize,
+    ) -> Result<(), DecodeError> {
         match key {
-            HISTOGRAM => self.counts.histograms += 1,
-            EXEMPLAR => self.counts.exemplars += 1,
-            other => return fields.skip(other, &[1, 2, 3, 4, 5]),
+            HISTOGRAM => {
+                self.counts.histograms += 1;
+                let message = fields.delimited()?;
+                self.batch.histograms.note(&message, first_histogram, self.limits)?;
+            }
+            EXEMPLAR => {
+                self.counts.exemplars += 1;
+                fields.delimited()?;
+            }
+            other => fields.skip(other, &[1, 2, 3, 4, 5])?,
         }
-        fields.delimited().map(drop)
+        Ok(())
     }
 
     #[inline(always)]
@@ -384,5 +402,14 @@ impl LabelSource for Labels<'_> {
         let sound = self.walk(labels, |_, _| ()) == Ok(true);
         let handed_out = sound && self.walk(labels, each) == Ok(true);
         debug_assert_eq!(sound, handed_out, "the same bytes read twice");
+    }
+
+    fn read_histogram(
+        &self,
+        at: &Range<u32>,
+        max_buckets: u32,
+        into: &mut NativeHistogram,
+    ) -> Result<(), Unreadable> {
+        Ok(histogram::read(self.raw, at, max_buckets, into)?)
     }
 }

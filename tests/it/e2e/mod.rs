@@ -4,6 +4,7 @@ mod absence;
 mod backtest;
 mod carried;
 mod equality;
+mod native;
 mod operations;
 mod promises;
 mod receivers;

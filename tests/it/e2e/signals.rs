@@ -25,7 +25,7 @@ async fn newest(sidelong: &Sidelong, selector: &str) -> Option<(i64, f64)> {
 }
 
 /// What Sidelong makes under `selector` is what Prometheus answers to `promql` at the same time, three times.
-async fn agree(sidelong: &Sidelong, prometheus: &Prometheus, selector: &str, promql: &str) {
+pub(super) async fn agree(sidelong: &Sidelong, prometheus: &Prometheus, selector: &str, promql: &str) {
     let mut last = 0;
     for _ in 0..3 {
         last = eventually(&format!("{selector} is {promql}"), async || {

@@ -92,7 +92,7 @@ fn agree_v2(raw: &[u8]) {
 }
 
 /// `raw` with `change` applied: bytes replaced, cut out or doubled.
-fn damaged(raw: &[u8], changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
+pub(super) fn damaged(raw: &[u8], changes: &[(prop::sample::Index, u8, u8)]) -> Vec<u8> {
     let mut raw = raw.to_vec();
     for (at, kind, byte) in changes {
         if raw.is_empty() {

@@ -27,7 +27,7 @@ fn label() -> impl Strategy<Value = proto1::Label> {
     (text(), text()).prop_map(|(name, value)| proto1::Label { name, value })
 }
 
-fn histogram() -> impl Strategy<Value = proto1::Histogram> {
+pub(super) fn histogram() -> impl Strategy<Value = proto1::Histogram> {
     let spans =
         || vec(any::<(i32, u32)>().prop_map(|(offset, length)| proto1::BucketSpan { offset, length }), 0..3);
     let count = prop::option::of(prop_oneof![

@@ -2,6 +2,7 @@
 
 mod damage;
 mod differential;
+mod histograms;
 pub(super) mod make;
 
 use prost::Message as _;

@@ -4,10 +4,14 @@
 //! labels stand in the source bytes. Whoever needs the labels themselves (the series table, the first
 //! time it meets a series) asks the [`LabelSource`].
 
+mod histogram;
+
 use std::ops::Range;
 use std::sync::LazyLock;
 
 use rand::Rng;
+
+pub use histogram::{Buckets, CUSTOM_BUCKETS, Histograms, NativeHistogram, Reset};
 
 /// One value of a series at one time.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +75,12 @@ impl Key {
         let hash = xxhash_rust::xxh3::xxh3_128_with_secret(bytes, &*SECRET);
         Self([hash as u64 ^ seed, (hash >> 64) as u64 ^ seed.rotate_left(32)])
     }
+
+    /// The key of the native histograms of the series that has this key for its samples.
+    #[inline]
+    pub fn of_histograms(self) -> Self {
+        Self(self.0.map(|word| !word))
+    }
 }
 
 /// One series of a batch: where its labels and its samples stand.
@@ -91,6 +101,8 @@ pub struct Batch {
     pub series: Vec<SeriesSpan>,
     /// All samples, those of one entry side by side.
     pub samples: Vec<Sample>,
+    /// The native histograms, where they are wanted.
+    pub histograms: Histograms,
 }
 
 impl Batch {
@@ -98,6 +110,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.series.clear();
         self.samples.clear();
+        self.histograms.clear();
     }
 
     /// The samples of `span`.
@@ -112,4 +125,27 @@ pub trait LabelSource {
     /// Calls `each(name, value)` for every label of the series at `labels` (`__name__` among them), in
     /// source order, unescaped. Labels were checked when the batch was decoded, so this cannot fail.
     fn for_each_label(&self, labels: &Range<u32>, each: &mut dyn FnMut(&[u8], &[u8]));
+
+    /// Reads the native histogram at `at` into `into`. It was not looked at when the batch was decoded.
+    ///
+    /// # Errors
+    /// What is there is none, or has more than `max_buckets`. A source without histograms has none anywhere.
+    fn read_histogram(
+        &self,
+        at: &Range<u32>,
+        max_buckets: u32,
+        into: &mut NativeHistogram,
+    ) -> Result<(), Unreadable> {
+        let _ = (at, max_buckets, into);
+        Err(Unreadable::Damaged)
+    }
+}
+
+/// Why a native histogram could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// It does not agree with itself.
+    Damaged,
+    /// It has more buckets than allowed.
+    TooLarge,
 }
