@@ -43,9 +43,9 @@ help: ## print this manual
 #? make bench     release build, then the table of benches/rig against vmagent in the same run. BENCH=quick (about
 #?                3 minutes, the figures that gate) or BENCH=full (about 25; wants a quiet machine).
 #? make detection  every figure of docs/detection.md and docs/forecasts.md from the labelled series in DETECTION_DATA (default
-#?                ../shared/detection-dev). DETECTION=quality, ablation, family, forecast, rollout or speed for one of its tables.
+#?                ../shared/detection-dev). DETECTION=quality, ablation, family, forecast, entities, rollout or speed for one of its tables.
 #? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus. Its first build takes ten minutes.
-#? make generate  rewrites what is generated and checked in: protobuf code, the configuration reference, the built-in forest.
+#? make generate  rewrites what is generated and checked in: protobuf code, the configuration reference, the built-in forests.
 #? make tools     installs the real parts alone, and lists them.
 #?
 #? Variables:
@@ -102,3 +102,4 @@ generate:
 	cargo run --quiet -p xtask -- generate
 	cargo run --quiet -- config-reference docs/configuration.md
 	cargo run --release --no-default-features --features train --quiet -- forest-source src/detect/hybrid/forest/builtin.rs
+	cargo run --release --no-default-features --features train --quiet -- forest-source --joint src/detect/hybrid/forest/builtin_joint.rs

@@ -5,6 +5,7 @@
 //! draws them, [`ScoreWriter`] writes them into a Prometheus.
 
 mod corridor;
+mod entity;
 pub mod features;
 pub mod hindsight;
 mod moment;
@@ -15,6 +16,7 @@ pub mod source;
 mod writer;
 
 pub use corridor::{Corridor, CorridorError, Said};
+pub use entity::{Entity, SaidTogether};
 pub use moment::{Moment, MomentError};
 pub use series::{Series, SeriesError};
 pub use writer::{ScoreWriter, WriteError};

@@ -1,4 +1,4 @@
-//! `sidelong forest-source`: writes the source of the built-in forest.
+//! `sidelong forest-source`: writes the source of a built-in forest.
 
 use std::path::PathBuf;
 
@@ -13,6 +13,9 @@ pub struct ForestSourceArgs {
     /// Where to write it; the standard output by default.
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The forest for entities in place of the one for single series, by which it is grown.
+    #[arg(long)]
+    joint: bool,
 }
 
 /// Runs `sidelong forest-source`.
@@ -21,7 +24,9 @@ pub struct ForestSourceArgs {
 ///
 /// A file that cannot be written.
 pub fn run(args: &ForestSourceArgs) -> anyhow::Result<()> {
-    let text = builtin_source(&Recipe::default());
+    let recipe = Recipe::default();
+    let forest = if args.joint { recipe.joint_forest()? } else { recipe.forest() };
+    let text = builtin_source(&forest);
     match &args.file {
         None => print!("{text}"),
         Some(file) => {

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 
 use super::source::wrong;
-use crate::backtest::{Corridor, CorridorError, Series};
+use crate::backtest::{Corridor, CorridorError, Entity, Series};
 use crate::config::Config;
 use crate::config::units::PromDuration;
 use crate::config::yaml;
@@ -130,6 +130,12 @@ impl Judge {
     pub(super) fn corridor(&self, series: &Series) -> Result<Corridor, CorridorError> {
         let corridor = Corridor::new(Model::without(self.without), self.rule.clone(), series)?;
         Ok(corridor.under(&self.board))
+    }
+
+    /// An entity of `parts`, with steps of `step_ms`.
+    pub(super) fn entity(&self, parts: &[Series], step_ms: i64) -> Result<Entity, CorridorError> {
+        let entity = Entity::new(Model::without(self.without), self.rule.clone(), parts, step_ms)?;
+        Ok(entity.under(&self.board))
     }
 
     /// The same judge, which forecasts `at`, or where that is empty what its rule says, or `otherwise`.

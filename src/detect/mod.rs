@@ -20,7 +20,7 @@ pub use explanation::{
     Window,
 };
 pub use forecast::{Foretold, Horizon, HorizonError, Horizons, Outlook};
-pub use hybrid::{Hybrid, Method, Part, Parts, forest};
+pub use hybrid::{Hybrid, JointExplanation, Method, Part, Parts, Together, forest};
 pub use zone::Zone;
 
 /// Score of a value outside the range that the rule allows (vmanomaly's convention).
@@ -55,6 +55,8 @@ pub struct State {
     learned: Option<Box<hybrid::State>>,
     /// What forecasts need besides; only where they are asked for.
     outlook: Option<Box<Outlook>>,
+    /// What the steps of an entity have taught, where the series is one.
+    joint: Option<Box<hybrid::Joint>>,
 }
 
 /// What a detector says of one value.
@@ -117,6 +119,23 @@ impl Detector {
         }
     }
 
+    /// Judges what the parts of an entity come to in the step at `at_ms` by the steps before, and lets it teach. Steps
+    /// come in rising order, each once.
+    pub fn judge_together(
+        &self,
+        state: &mut State,
+        at_ms: i64,
+        parts: &Together,
+        demands: &Demands,
+    ) -> Judgement {
+        match self {
+            Self::Hybrid(hybrid) => {
+                hybrid.judge_together(state.joint.get_or_insert_default(), at_ms, parts, demands)
+            }
+            Self::Broken(how) => how.break_now(),
+        }
+    }
+
     /// Lets `value` (finite) at `at_ms`, which was judged and has not taught yet, teach what forecasts need; whether one
     /// is due. Of a series without an [`Outlook`] none ever is.
     #[inline]
@@ -159,11 +178,13 @@ impl State {
     pub fn keep(&self, to: &mut Vec<u8>) {
         self.learned.keep(to);
         self.outlook.keep(to);
+        self.joint.keep(to);
     }
 
     /// Takes what was learned from the front of `from`; nothing where that is too short, or holds no numbers.
     pub fn recall(from: &mut &[u8]) -> Option<Self> {
-        Some(Self { learned: Kept::recall(from)?, outlook: Kept::recall(from)? })
+        let (learned, outlook) = (Kept::recall(from)?, Kept::recall(from)?);
+        Some(Self { learned, outlook, joint: Kept::recall(from)? })
     }
 
     /// Fingerprint of how it is written: bytes of another layout are not to be read.
@@ -171,6 +192,7 @@ impl State {
         let mut layout = String::new();
         hybrid::State::layout(&mut layout);
         Outlook::layout(&mut layout);
+        hybrid::Joint::layout(&mut layout);
         xxhash_rust::xxh3::xxh3_64(layout.as_bytes())
     }
 
@@ -183,6 +205,17 @@ impl State {
             outlook: self.outlook.map(|outlook| Box::new(outlook.for_heir())),
             ..self
         }
+    }
+
+    /// Whether enough has been seen for a score by `demands`.
+    #[inline]
+    pub fn is_warm(&self, demands: &Demands) -> bool {
+        self.learned.as_ref().is_some_and(|state| state.is_warm(demands))
+    }
+
+    /// What was made of the newest step of an entity, where the series is one.
+    pub fn joint(&self) -> Option<JointExplanation> {
+        self.joint.as_ref().map(|joint| joint.said())
     }
 
     /// Whether forecasts are due that were not made yet.

@@ -10,7 +10,7 @@ use super::Pipeline;
 use super::settings::Settings;
 use crate::batch::Sample;
 use crate::context::Held;
-use crate::detect::{Explanation, Judgement, State};
+use crate::detect::{Explanation, JointExplanation, Judgement, State};
 use crate::model::Model;
 use crate::rules::Selector;
 use crate::series::labels::SeriesLabels;
@@ -49,6 +49,9 @@ pub struct Explained {
     /// What was said of its newest sample, where no detector judges it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub given: Option<Given>,
+    /// What the parts of an entity came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub joint: Option<JointExplanation>,
     /// Nothing where there is no forecast: the series has ended, or has shown too little.
     pub explanation: Option<Explanation>,
 }
@@ -268,6 +271,7 @@ impl Copied {
             context: Vec::new(),
             attendance: series.habit.as_deref().map(Attendance::of),
             given: series.given.as_deref().zip(series.newest).map(|(given, sample)| Given::of(given, sample)),
+            joint: series.state.joint(),
             explanation: None,
         };
         let made = series.made.then_some(id);

@@ -15,9 +15,9 @@ use super::observe::{Observer, seconds};
 use super::settings::Settings;
 use super::{Pipeline, Visit};
 use crate::inject::{Emit, Fans, Names, Replica};
-use crate::rules::Outputs;
+use crate::rules::{Output, Outputs};
 use crate::series::labels::{Pair, SeriesLabels};
-use crate::series::{Scope, ScopeName, Series, Standing};
+use crate::series::{PartLabels, Scope, ScopeName, Series, Standing};
 use crate::signals::Departure;
 
 /// Chunks of the table that one sweep looks at, at the most: some 8,000 series.
@@ -42,6 +42,8 @@ pub(super) struct Farewell {
     pub(super) labels: Arc<SeriesLabels>,
     pub(super) names: Names,
     pub(super) outputs: Outputs,
+    /// Labels of the parts of scores, where these were sent.
+    pub(super) parts: PartLabels,
     /// Names of forecasts.
     pub(super) forecasts: Vec<&'static Pair>,
     pub(super) at_ms: i64,
@@ -85,7 +87,9 @@ impl Farewell {
     ) -> Option<Self> {
         series.newest.or(series.taught).filter(|_| !outputs.is_empty() || !forecasts.is_empty())?;
         let at_ms = end_of(series);
-        Some(Self { labels: Arc::clone(&series.labels), names, outputs, forecasts, at_ms })
+        let parts = series.parts.as_deref().filter(|_| outputs.contains(Output::AnomalyPart));
+        let parts = parts.cloned().unwrap_or_default();
+        Some(Self { labels: Arc::clone(&series.labels), names, outputs, parts, forecasts, at_ms })
     }
 }
 

@@ -11,7 +11,7 @@ use super::tally::Reason;
 use super::{Pipeline, Wiring};
 use crate::inject::Emit;
 use crate::series::{Newcomer, Series, SlotId};
-use crate::signals::{Made, MadeId};
+use crate::signals::{Joining, Made, MadeId};
 
 // === impl Pipeline: what is made of others ===
 
@@ -54,8 +54,9 @@ impl Pipeline {
             return;
         }
         let Some(groups) = &mut observer.groups else { return };
-        let (memberships, refused) =
-            groups.join(&settings.signals, sorted, series.histograms, self.series.interner());
+        let (own, interner) = (&series.labels, self.series.interner());
+        let newcomer = Joining { labels: sorted, own, histograms: series.histograms };
+        let (memberships, refused) = groups.join(&settings.signals, newcomer, interner);
         series.memberships = memberships;
         observer.tally.groups_refused += refused;
     }
@@ -82,8 +83,12 @@ impl Admission<'_> {
     }
 
     fn score_one(&mut self, made: Made, observer: &mut Observer<'_, impl Emit>) {
+        let heaviest = observer.groups.as_ref().and_then(|groups| groups.heaviest(made.of));
         match self.admit_made(made.of, observer) {
             Ok(Some(series)) => {
+                if let Some(part) = heaviest.as_ref().map(|labels| labels.metric_name()) {
+                    observer.turn_to(series, part, made.sample.timestamp_ms);
+                }
                 match made.given {
                     Some(given) => observer.observe_given(series, made.sample, given),
                     None => observer.observe(series, made.sample),

@@ -1,12 +1,14 @@
 //! What is remembered of a series beyond the life of a process.
 
+use std::sync::Arc;
+
 use super::Pipeline;
 use super::observe::seconds;
 use super::settings::Settings;
 use crate::batch::Sample;
 use crate::detect::State;
 use crate::series::{Newcomer, Refused, Scope, ScopeName, Series};
-use crate::signals::{Habit, Memberships, Signal};
+use crate::signals::{Habit, Joining, Memberships, Signal};
 
 /// A series, and what its samples have taught.
 #[derive(Clone, Debug)]
@@ -50,8 +52,9 @@ impl Pipeline {
     pub fn memories(&self, chunk: u32) -> Vec<Memory> {
         let mut memories = Vec::new();
         self.series.for_chunk(chunk, |_, series| {
-            // What a group says of a series is said anew; nothing was learned.
-            if series.given.is_none() {
+            // What peers are to each other is said anew, and of what nothing is made by itself nothing was learned.
+            let is_learned = series.given.is_none() || series.state.samples_seen() > 0;
+            if is_learned && !series.histograms {
                 memories.push(Memory::of(series));
             }
         });
@@ -92,7 +95,13 @@ impl Pipeline {
             return Err(Forgotten::Room);
         }
         let id = self.series.insert(&newcomer, rule, settings.generation).ok_or(Forgotten::Room)?;
-        let memberships = self.rejoin(&settings, &scope, &memory, &sorted);
+        let own = self.series.with(id, |series| Arc::clone(&series.labels)).ok_or(Forgotten::Room)?;
+        let memberships = match memory.made {
+            true => Memberships::default(),
+            false => {
+                self.rejoin(&settings, &scope, Joining { labels: &sorted, own: &own, histograms: false })
+            }
+        };
         self.series.with(id, |series| {
             let Memory { signal, made, taught, newest, score, state, habit, .. } = memory;
             (series.signal, series.taught, series.newest) = (signal, taught, newest);
@@ -100,30 +109,23 @@ impl Pipeline {
             (series.memberships, series.habit) = (memberships, habit);
             self.watch(&settings, series, id, now_ms);
         });
-        let labels = self.series.with(id, |series| std::sync::Arc::clone(&series.labels));
-        if let Some(labels) = labels.filter(|_| settings.ha_pair.is_some()) {
-            let replica = settings.replica_of(&scope, &labels);
+        if settings.ha_pair.is_some() {
+            let replica = settings.replica_of(&scope, &own);
             self.elections.recall(&settings, &scope, &replica, now_ms);
         }
         plan.series.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 
-    /// The groups that the series of `memory` is a part of from now on.
-    fn rejoin(
-        &self,
-        settings: &Settings,
-        scope: &Scope,
-        memory: &Memory,
-        sorted: &[(&str, &str)],
-    ) -> Memberships {
-        if memory.made || settings.signals.is_empty() {
+    /// The groups that a series is a part of from now on.
+    fn rejoin(&self, settings: &Settings, scope: &Scope, joining: Joining<'_>) -> Memberships {
+        if settings.signals.is_empty() {
             return Memberships::default();
         }
         // Of those that find no room, the newcomers of the stream tell.
         let mut groups = scope.groups();
         drop(groups.go_by(&settings.signals)); // nothing is made yet
-        let (memberships, _) = groups.join(&settings.signals, sorted, self.series.interner());
+        let (memberships, _) = groups.join(&settings.signals, joining, self.series.interner());
         memberships
     }
 }

@@ -15,12 +15,15 @@ use crate::batch::{Sample, is_stale_marker, stale_marker};
 use crate::context::Board;
 use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Injected, Replica, Telling};
-use crate::series::labels::{Interner, SeriesLabels};
+use crate::rules::Output;
+use crate::series::labels::{Interner, PART, SeriesLabels};
 use crate::series::{PartLabels, Series, SlotId, Standing};
 use crate::signals::{Given, Groups, News, Seen, Signal};
 
 /// A longer time between two samples of a series was not scored.
 const LONGEST_STEP_MS: i64 = 3_600_000;
+/// What is said where nothing can be said.
+const NOTHING: Judgement = Judgement { score: 0.0, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
 
 /// Judges the samples of one batch and sends what the rules ask for.
 pub(super) struct Observer<'a, E> {
@@ -87,14 +90,19 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
         if self.teach {
             self.settle(series, plan);
-            self.contribute(series, sample);
+        }
+        let mut judged = NOTHING;
+        if plan.judged {
+            judged = self.judge(series, plan, sample);
+            judged = self.in_context(series, sample.timestamp_ms, judged);
+        }
+        if self.teach {
+            self.contribute(series, plan, sample, judged.score);
             self.attend(series, plan, sample);
         }
-        if !plan.judged {
+        if !plan.told {
             return self.look_at(series, sample);
         }
-        let judged = self.judge(series, plan, sample);
-        let judged = self.in_context(series, sample.timestamp_ms, judged);
         if self.teach {
             self.remember(series, plan, sample, judged.score);
             self.look_ahead(series, plan, sample);
@@ -110,8 +118,19 @@ impl<'a, E: Emit> Observer<'a, E> {
         if let Err(reason) = self.check(series, sample) {
             return self.pass_by(series, plan, sample, reason);
         }
-        let Given::Away { expected, spread, distance } = given;
-        let judged = plan.demands.judge_distance(sample.value, expected, spread, distance);
+        let judged = match given {
+            Given::Away { expected, spread, distance } => {
+                plan.demands.judge_distance(sample.value, expected, spread, distance)
+            }
+            Given::Together(parts) => {
+                // It teaches at once, since a step closes once; but not where nothing is to be learned.
+                let (at_ms, demands) = (sample.timestamp_ms, &plan.demands);
+                let suppressed = self.is_suppressed(series, at_ms).then(|| series.state.clone());
+                let judged = self.detector.judge_together(&mut series.state, at_ms, &parts, demands);
+                suppressed.into_iter().for_each(|before| series.state = before);
+                judged
+            }
+        };
         series.taught = series.newest.filter(|newest| newest.value.is_finite());
         **series.given.get_or_insert_with(|| Box::new(judged)) = judged;
         let judged = self.in_context(series, sample.timestamp_ms, judged);
@@ -119,21 +138,27 @@ impl<'a, E: Emit> Observer<'a, E> {
         self.send(series, plan, sample, judged);
     }
 
-    /// Hands `sample` to the groups that the series is a part of.
+    /// Hands `sample` and its score to the groups that the series is a part of.
     #[inline]
-    fn contribute(&mut self, series: &mut Series, sample: Sample) {
+    fn contribute(&mut self, series: &mut Series, plan: &Plan, sample: Sample, score: f64) {
         if series.memberships.is_empty() {
             return;
         }
         let Some(groups) = &mut self.groups else { return };
         series.memberships.present = true;
-        groups.put(&series.memberships, &Seen { sample, rate: Signal::Rate.at(series.taught, sample) });
+        let rate = Signal::Rate.at(series.taught, sample);
+        // While a part warms up nothing is known of it, which is not the same as nothing being rare.
+        let score = (plan.judged && series.state.is_warm(&plan.demands)).then_some(score);
+        groups.put(&series.memberships, &Seen { sample, rate, score });
     }
 
-    /// A series that no rule selects, but that something is made of.
+    /// A series that no rule selects, but that something is made of: nothing is said of it.
     fn look_at(&mut self, series: &mut Series, sample: Sample) {
         if self.teach {
-            (series.newest, series.seen_s) = (Some(sample), self.now_s);
+            (series.newest, series.seen_s, series.score) = (Some(sample), self.now_s, None);
+            if series.standing != Standing::Out {
+                self.pipeline.stand(self.settings, series, Standing::Out);
+            }
         }
         self.tally.unselected += 1;
     }
@@ -205,10 +230,9 @@ impl<'a, E: Emit> Observer<'a, E> {
         if let Some(given) = &series.given {
             return **given;
         }
-        let nothing = Judgement { score: 0.0, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
         // A counter's first sample has no rate and a series' first no forecast: both warm up.
-        let Some(signal) = series.signal.at(series.taught, sample) else { return nothing };
-        self.detector.judge(&mut series.state, sample.timestamp_ms, signal, &plan.demands).unwrap_or(nothing)
+        let Some(signal) = series.signal.at(series.taught, sample) else { return NOTHING };
+        self.detector.judge(&mut series.state, sample.timestamp_ms, signal, &plan.demands).unwrap_or(NOTHING)
     }
 
     #[inline]
@@ -258,6 +282,10 @@ impl<'a, E: Emit> Observer<'a, E> {
                 Injected::YhatLower => judged.lower,
                 Injected::YhatUpper => judged.upper,
                 Injected::AnomalyConfidence => told.as_ref().map_or(f64::NAN, |told| told.confidence),
+                Injected::AnomalyPart if series.state.joint().is_some() => {
+                    self.emit_heaviest(series, timestamp_ms);
+                    continue;
+                }
                 Injected::AnomalyPart => {
                     // A score of 0 has no parts, whatever made it 0.
                     let shares = told.as_ref().and_then(|told| told.shares).filter(|_| judged.score > 0.0);
@@ -285,9 +313,35 @@ impl<'a, E: Emit> Observer<'a, E> {
         let interner = self.pipeline.series.interner();
         let labels = series.parts.get_or_insert_with(|| Box::new(labels_of_parts(&series.labels, interner)));
         let name = self.settings.names.of(Injected::AnomalyPart);
-        for (labels, value) in labels.iter().zip(values) {
+        for (labels, value) in labels.0.iter().zip(values) {
             self.out.emit(labels, name, Sample { timestamp_ms, value });
         }
+    }
+
+    /// Sends what the heaviest part of an entity weighs, if it weighs anything.
+    fn emit_heaviest(&mut self, series: &Series, timestamp_ms: i64) {
+        let share = series.state.joint().map_or(0.0, |joint| f64::from(joint.share));
+        let name = self.settings.names.of(Injected::AnomalyPart);
+        let labels = series.parts.iter().flat_map(|parts| &parts.0).filter(|_| share > 0.0);
+        labels.for_each(|labels| self.out.emit(labels, name, Sample { timestamp_ms, value: share }));
+    }
+
+    /// Turns to the part called `heaviest` for what [`Self::emit_heaviest`] sends; that of another one ends.
+    pub(super) fn turn_to(&mut self, series: &mut Series, heaviest: &str, timestamp_ms: i64) {
+        if !self.settings.plan(series.rule).outputs.contains(Output::AnomalyPart) {
+            return;
+        }
+        let told = series.parts.iter().flat_map(|parts| &parts.0);
+        if told.into_iter().any(|labels| labels.get(PART) == Some(heaviest)) {
+            return;
+        }
+        let (name, end) =
+            (self.settings.names.of(Injected::AnomalyPart), Sample { timestamp_ms, value: stale_marker() });
+        if let Some(before) = series.parts.take().filter(|_| series.is_emitting()) {
+            before.0.iter().for_each(|labels| self.out.emit(labels, name, end));
+        }
+        let labels = series.labels.with_part(heaviest, self.pipeline.series.interner());
+        series.parts = Some(Box::new(PartLabels(vec![Arc::new(labels)])));
     }
 
     /// Sends again what was last sent of `series`, unless it has ended.
@@ -383,8 +437,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         for output in farewell.outputs.iter().map(Injected::from) {
             let name = farewell.names.of(output);
             if output == Injected::AnomalyPart {
-                let parts = labels_of_parts(&farewell.labels, self.pipeline.series.interner());
-                parts.iter().for_each(|labels| self.out.emit(labels, name, end));
+                farewell.parts.0.iter().for_each(|labels| self.out.emit(labels, name, end));
             } else {
                 self.out.emit(&farewell.labels, name, end);
             }
@@ -395,19 +448,21 @@ impl<'a, E: Emit> Observer<'a, E> {
     fn emit_stale(&mut self, series: &mut Series, plan: &Plan, timestamp_ms: i64) {
         self.tally.stale += 1;
         for output in plan.outputs.iter().map(Injected::from) {
+            let (name, end) =
+                (self.settings.names.of(output), Sample { timestamp_ms, value: stale_marker() });
             if output == Injected::AnomalyPart {
-                self.emit_parts(series, timestamp_ms, [stale_marker(); Shares::NAMES.len()]);
+                let parts = series.parts.iter().flat_map(|parts| &parts.0);
+                parts.for_each(|labels| self.out.emit(labels, name, end));
                 continue;
             }
-            let name = self.settings.names.of(output);
-            self.out.emit(&series.labels, name, Sample { timestamp_ms, value: stale_marker() });
+            self.out.emit(&series.labels, name, end);
         }
     }
 }
 
 /// The labels of each part of the score of the series that `labels` are of.
 fn labels_of_parts(labels: &SeriesLabels, interner: &Interner) -> PartLabels {
-    Shares::NAMES.map(|part| Arc::new(labels.with_part(part, interner)))
+    PartLabels(Shares::NAMES.iter().map(|part| Arc::new(labels.with_part(part, interner))).collect())
 }
 
 /// Sends again what was last sent of `series`, unless it has ended.

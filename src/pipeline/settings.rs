@@ -10,11 +10,11 @@ use super::replicas::HaPair;
 use crate::context::{Board, Context};
 use crate::detect::{Demands, Direction, Horizons};
 use crate::inject::{Fans, Injected, Names, Replica};
-use crate::rules::{self, Emit, Inheritance, Kind, Rule, RuleId, RuleSet};
+use crate::rules::{self, Emit, Inheritance, Kind, Outputs, Rule, RuleId, RuleSet};
 use crate::series::labels::{Interner, METRIC_NAME, SeriesLabels};
 use crate::series::{Scope, ScopeLimits, ScopeName};
 use crate::signals::absence::Wishes;
-use crate::signals::{Signal, Specs};
+use crate::signals::{Asked, Signal, Specs};
 
 /// Name templates of earlier configurations by which score series may still be ended.
 const REMEMBERED_NAMES: usize = 16;
@@ -24,7 +24,8 @@ const REMEMBERED_NAMES: usize = 16;
 pub struct Settings {
     /// Which series are scored.
     pub rules: RuleSet,
-    /// What each rule means, by its index; behind the rules, what stands for a rule where there is none.
+    /// What each rule means, by its index; behind the rules, what stands for a rule where there is none: for parts that
+    /// are not judged, for parts that are, and for what is made.
     pub(super) plans: Vec<Plan>,
     /// What is made of several series.
     pub(super) signals: Specs,
@@ -66,8 +67,9 @@ pub struct Limits {
 /// What a rule means in the corridor.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// Whether its series are judged, and not only looked at for the sake of others.
+    /// Whether its series are judged, and whether that is told, or for the sake of others alone.
     pub(super) judged: bool,
+    pub(super) told: bool,
     /// What the rule is called.
     pub(super) name: Box<str>,
     pub(super) inheritance: Option<Inheritance>,
@@ -94,8 +96,11 @@ impl Settings {
     /// The settings for `rules`.
     pub fn new(rules: RuleSet, names: Names, limits: Limits) -> Self {
         let made = Plan::of_made(rules::Emit::default());
-        let plans: Vec<_> =
-            rules.iter().map(|(_, rule)| Plan::new(rule)).chain([Plan::of_part(), made]).collect();
+        let plans: Vec<_> = rules
+            .iter()
+            .map(|(_, rule)| Plan::new(rule))
+            .chain([Plan::of_part(false), Plan::of_part(true), made])
+            .collect();
         let watches = plans.iter().any(|plan| plan.absence.is_some());
         Self {
             rules,
@@ -202,16 +207,24 @@ impl Settings {
     /// The rule that decides about a series; where none does but a signal needs it, what stands for one.
     pub(super) fn select(&self, labels: &[(&str, &str)]) -> Option<u16> {
         let rule = self.rules.select(labels).map(RuleId::index);
-        let is_needed = || self.signals.claim(labels, false) || (self.watches && says_up(labels));
-        let part = || (!self.rules.owns(labels) && is_needed()).then_some(self.plans.len() - 2);
+        let part = || {
+            if self.rules.owns(labels) {
+                return None;
+            }
+            match self.signals.asked_of(labels) {
+                Some(Asked::Score) => Some(self.plans.len() - 2),
+                Some(Asked::Quantity) => Some(self.plans.len() - 3),
+                None => (self.watches && says_up(labels)).then_some(self.plans.len() - 3),
+            }
+        };
         rule.or_else(part).and_then(|index| u16::try_from(index).ok())
     }
 
     /// What stands for the rule of a series with native histograms, if something is made of these. Whatever rule
     /// selects its labels, there is no sample to score.
     pub(super) fn select_histograms(&self, labels: &[(&str, &str)]) -> Option<u16> {
-        let part = !self.rules.owns(labels) && self.signals.claim(labels, true);
-        part.then_some(self.plans.len() - 2).and_then(|index| u16::try_from(index).ok())
+        let part = !self.rules.owns(labels) && self.signals.claim_histograms(labels);
+        part.then_some(self.plans.len() - 3).and_then(|index| u16::try_from(index).ok())
     }
 
     /// Whether something is made of native histograms.
@@ -232,9 +245,9 @@ impl Settings {
 
     /// What the rule of this index is called.
     pub(super) fn rule_name(&self, rule: u16) -> &str {
-        let behind = usize::from(rule).checked_sub(self.plans.len() - 2);
+        let behind = usize::from(rule).checked_sub(self.plans.len() - 3);
         match behind {
-            Some(0) => "(part of a signal)",
+            Some(0 | 1) => "(part of a signal)",
             Some(_) => "(signal)",
             None => self.rules.iter().nth(usize::from(rule)).map_or("", |(_, rule)| &rule.name),
         }
@@ -260,6 +273,7 @@ impl Plan {
     fn new(rule: &Rule) -> Self {
         Self {
             judged: true,
+            told: true,
             name: rule.name.as_str().into(),
             inheritance: rule.inheritance.clone(),
             demands: demands(rule),
@@ -279,9 +293,10 @@ impl Plan {
         }
     }
 
-    /// Stands for the rule of a series that no rule selects, but that a signal is made of.
-    fn of_part() -> Self {
-        Self { judged: false, ..Self::new(&Rule::default()) }
+    /// Stands for the rule of a series that no rule selects, but that a signal is made of: of what it is, or how rare
+    /// it was `judged` to be.
+    fn of_part(judged: bool) -> Self {
+        Self { judged, told: false, outputs: Outputs::NONE, ..Self::new(&Rule::default()) }
     }
 
     /// Stands for the rule of a series that was made of others and that no rule selects.

@@ -73,8 +73,9 @@ pub struct Inherited {
     pub ended_ms: i64,
 }
 
-/// The labels of each part of a score.
-pub type PartLabels = [Arc<SeriesLabels>; detect::Shares::NAMES.len()];
+/// The labels of the series that tell of the parts of a score: of each; or of an entity, of the one that weighs most.
+#[derive(Clone, Debug, Default)]
+pub struct PartLabels(pub Vec<Arc<SeriesLabels>>);
 
 /// How a series stands in the counts of its workload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::entity::Heaviest;
 use super::native::Observed;
 use super::spec::{Given, Memory, Seat, Spec, Specs};
 use super::steps::{Closed, Put, Steps};
@@ -48,7 +49,7 @@ pub struct MadeSeries {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
-    /// What kind of signal it is: `histogram`, `native_histogram`, `ratio`, `sum` or `peers`.
+    /// What kind of signal it is: `histogram`, `native_histogram`, `ratio`, `sum`, `peers` or `entity`.
     pub signal: &'static str,
     /// The name of the entry that asks for it, or its first selector.
     pub entry: String,
@@ -56,6 +57,9 @@ pub struct Origin {
     pub parts: usize,
     /// Seconds of a step; 0 where each timestamp is one.
     pub step_seconds: f64,
+    /// The part that weighs most in the newest step of an entity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heaviest: Option<Heaviest>,
 }
 
 /// What was made and waits to be taken.
@@ -118,13 +122,16 @@ impl Group {
         specs: &Specs,
         labels: &[(&str, &str)],
         (fingerprint, role): (u64, u16),
+        own: &Arc<SeriesLabels>,
         interner: &Interner,
     ) -> Option<u32> {
         if self.steps.members() >= MAX_PARTS {
             return None;
         }
         let Some(name) = self.spec.name_for_part(name(labels)) else {
-            return Some(self.steps.join(fingerprint, role));
+            let part = self.steps.join(fingerprint, role);
+            self.memory.join(part, own);
+            return Some(part);
         };
         let seat = specs.seat_part(&self.spec)?;
         let part = self.steps.join(fingerprint, role);
@@ -140,7 +147,7 @@ impl Group {
                 self.seats_of_parts.push(Some(seat));
             }
         }
-        self.memory.join(part);
+        self.memory.join(part, own);
         Some(part)
     }
 
@@ -200,6 +207,7 @@ impl Group {
         let Self { index, spec, steps, memory, made, .. } = self;
         let mut close = |closed: &Closed<'_>| make(spec, *index, closed, memory, made, queue);
         steps.leave(part, &mut close);
+        self.memory.leave(part);
         self.end_parts(queue);
         if let Some(seat) = self.seats_of_parts.get_mut(part as usize) {
             *seat = None;
@@ -222,6 +230,23 @@ impl Group {
             entry: self.spec.name().to_owned(),
             parts: self.steps.present(),
             step_seconds: self.spec.step_ms() as f64 / 1e3,
+            heaviest: self.heaviest(),
+        }
+    }
+
+    /// The part that weighs most in the newest step, where it is an entity.
+    pub(super) fn heaviest(&self) -> Option<Heaviest> {
+        match &self.memory {
+            Memory::Entity(entity) => entity.heaviest(),
+            _ => None,
+        }
+    }
+
+    /// Its labels.
+    pub(super) fn heaviest_labels(&self) -> Option<Arc<SeriesLabels>> {
+        match &self.memory {
+            Memory::Entity(entity) => entity.heaviest_labels().cloned(),
+            _ => None,
         }
     }
 

@@ -9,7 +9,7 @@ use super::spec::{Claim, Quantity, Spec, Specs};
 use super::steps::Put;
 use crate::batch::{Key, NativeHistogram, Sample};
 use crate::series::SlotId;
-use crate::series::labels::Interner;
+use crate::series::labels::{Interner, SeriesLabels};
 
 /// All groups of one scope. Nobody waits for it: a scope's batches come one after the other.
 #[derive(Debug, Default)]
@@ -45,6 +45,17 @@ pub struct Memberships {
     list: Option<Box<[Membership]>>,
 }
 
+/// A series that is to be a part of all groups that it belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Joining<'a> {
+    /// Its labels, sorted.
+    pub labels: &'a [(&'a str, &'a str)],
+    /// The same as the table keeps them.
+    pub own: &'a Arc<SeriesLabels>,
+    /// Whether it has native histograms in place of samples.
+    pub histograms: bool,
+}
+
 /// What a group has to know of a sample of one of its parts.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen {
@@ -52,6 +63,8 @@ pub struct Seen {
     pub sample: Sample,
     /// Its increase per second; none for the first one.
     pub rate: Option<f64>,
+    /// Its score; none of a series that is not judged, or not yet.
+    pub score: Option<f64>,
 }
 
 /// A part will not come any more, or not for now.
@@ -77,19 +90,18 @@ impl Groups {
         left
     }
 
-    /// Makes a series with these sorted `labels` a part of every group that it belongs to by its samples, or by its
-    /// native `histograms`; and tells how many groups there was no room for.
+    /// Makes a series a part of every group that it belongs to; and tells how many groups there was no room for.
     pub fn join(
         &mut self,
         specs: &Specs,
-        labels: &[(&str, &str)],
-        histograms: bool,
+        joining: Joining<'_>,
         interner: &Interner,
     ) -> (Memberships, u64) {
+        let Joining { labels, own, histograms } = joining;
         let (mut list, mut refused) = (Vec::new(), 0);
         for (number, spec) in specs.of(histograms) {
             let Some(claim) = spec.claim(labels) else { continue };
-            match self.join_one(specs, (number, spec), claim, labels, interner) {
+            match self.join_one(specs, (number, spec), claim, (labels, own), interner) {
                 Some(membership) => list.push(membership),
                 None => refused += 1,
             }
@@ -103,7 +115,7 @@ impl Groups {
         specs: &Specs,
         (number, spec): (u16, &Arc<Spec>),
         claim: Claim,
-        labels: &[(&str, &str)],
+        (labels, own): (&[(&str, &str)], &Arc<SeriesLabels>),
         interner: &Interner,
     ) -> Option<Membership> {
         let Claim { role, quantity, labels: of_group } = claim;
@@ -114,7 +126,7 @@ impl Groups {
             None => self.make(specs, spec, (identity, &of_group), interner)?,
         };
         let of = (xxhash_rust::xxh3::xxh3_64(&spelled(labels.iter().copied())), role);
-        let joined = self.groups[group as usize].as_mut()?.join(specs, labels, of, interner);
+        let joined = self.groups[group as usize].as_mut()?.join(specs, labels, of, own, interner);
         if joined.is_none() {
             self.deserted.push(group);
         }
@@ -218,6 +230,11 @@ impl Groups {
         self.groups.get_mut(of.group as usize)?.as_mut()?.series(of.output)
     }
 
+    /// Labels of the part that weighs most in the newest step of the entity that `of` stands for.
+    pub fn heaviest(&self, of: MadeId) -> Option<Arc<SeriesLabels>> {
+        self.groups.get(of.group as usize)?.as_ref()?.heaviest_labels()
+    }
+
     /// Where the made series are.
     pub fn places(&self) -> impl Iterator<Item = SlotId> {
         self.groups.iter().flatten().flat_map(Group::made).filter_map(|made| made.at)
@@ -243,6 +260,7 @@ impl Seen {
         let quantity = match quantity {
             Quantity::Value => Some(self.sample.value),
             Quantity::Rate => self.rate,
+            Quantity::Score => self.score,
             Quantity::Histogram => None,
         };
         quantity.filter(|quantity| quantity.is_finite())

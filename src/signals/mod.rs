@@ -6,12 +6,15 @@
 //! is a series like any other, `<family>:mean` with the labels of the group, and walks the rest of the corridor as one. A series
 //! that stops, against its own habit, is told by [`absence`].
 //!
+//! What is made of an [`entity`] is not made of values but of how rare they were by themselves: of scores.
+//!
 //! Groups run on stream time ([`steps`]): a step closes when all parts that are expected have come, or when the group
 //! has gone on by more than the watermark. Whatever the order in which the samples of different series arrive, as
 //! long as none is later than the watermark, the same bits come out.
 
 pub mod absence;
 mod derive;
+mod entity;
 mod group;
 mod groups;
 mod native;
@@ -21,8 +24,9 @@ mod steps;
 mod value;
 
 pub use absence::{Absences, Habit, News};
+pub use entity::Heaviest;
 pub use group::{Made, MadeId, MadeSeries, Origin};
-pub use groups::{Departure, Groups, Memberships, Seen};
+pub use groups::{Departure, Groups, Joining, Memberships, Seen};
 pub use native::Native;
-pub use spec::{Alike, Given, Histogram, Ratio, Shape, Spec, Specs, Sum};
+pub use spec::{Alike, Asked, Given, Histogram, Ratio, Shape, Spec, Specs, Sum, Thing};
 pub use value::Signal;

@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::derive;
+use super::entity::Entity;
 use super::native::{Before, Native};
 use super::peers::{Beside, Peers};
 use super::steps::{Closed, Pace};
+use crate::detect::Together;
 use crate::rules::{Kind, Selector};
-use crate::series::labels::METRIC_NAME;
+use crate::series::labels::{METRIC_NAME, SeriesLabels};
 
 /// All that one configuration asks for.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub enum Shape {
     Peers(Alike),
     /// The mean, the rate and a quantile of a native histogram.
     Native(Native),
+    /// What several series of one thing come to together.
+    Entity(Thing),
 }
 
 /// Histograms and summaries, and what is made of them.
@@ -93,6 +97,24 @@ pub struct Alike {
     pub kind: Kind,
 }
 
+/// Series that describe one thing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Thing {
+    /// Selectors of the series.
+    pub selectors: Vec<Selector>,
+    /// Labels that name the thing.
+    pub by: Vec<String>,
+}
+
+/// What is asked of a part, the more the later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Asked {
+    /// What it is.
+    Quantity,
+    /// How rare it is: it is to be judged, also where no rule selects it.
+    Score,
+}
+
 /// What of a part counts in its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantity {
@@ -102,6 +124,8 @@ pub(super) enum Quantity {
     Rate,
     /// It has no value but a histogram.
     Histogram,
+    /// Its score.
+    Score,
 }
 
 /// What a group remembers from step to step.
@@ -113,6 +137,8 @@ pub(super) enum Memory {
     Peers(Peers),
     /// The histogram before.
     Native(Before),
+    /// Which parts an entity has, and what they weigh.
+    Entity(Entity),
 }
 
 /// What a group says of a sample that it makes, where no detector is to judge it.
@@ -127,6 +153,8 @@ pub enum Given {
         /// Its distance in standard deviations.
         distance: f64,
     },
+    /// How rare several are by themselves: how rare that is together is known to who has seen it before.
+    Together(Together),
 }
 
 /// A series is a part of a group.
@@ -200,9 +228,16 @@ impl Specs {
         }
     }
 
-    /// Whether a series of these `labels` is a part of something, by its samples or by its native `histograms`.
-    pub fn claim(&self, labels: &[(&str, &str)], histograms: bool) -> bool {
-        self.of(histograms).any(|(_, spec)| spec.claim(labels).is_some())
+    /// What is asked of a series of these `labels`, if it is a part of something by its samples.
+    pub fn asked_of(&self, labels: &[(&str, &str)]) -> Option<Asked> {
+        let asked =
+            |claim: Claim| if claim.quantity == Quantity::Score { Asked::Score } else { Asked::Quantity };
+        self.of(false).filter_map(|(_, spec)| spec.claim(labels)).map(asked).max()
+    }
+
+    /// Whether something is made of native histograms of a series of these `labels`.
+    pub fn claim_histograms(&self, labels: &[(&str, &str)]) -> bool {
+        self.of(true).any(|(_, spec)| spec.claim(labels).is_some())
     }
 
     /// Whether something is made of native histograms.
@@ -249,10 +284,18 @@ impl Specs {
 
 impl Memory {
     /// A new part, where another one may have been.
-    pub(super) fn join(&mut self, part: u32) {
+    pub(super) fn join(&mut self, part: u32, labels: &Arc<SeriesLabels>) {
         match self {
             Self::Peers(peers) => peers.join(part),
+            Self::Entity(entity) => entity.join(part, labels),
             Self::Nothing | Self::Native(_) => {}
+        }
+    }
+
+    /// A part is forgotten.
+    pub(super) fn leave(&mut self, part: u32) {
+        if let Self::Entity(entity) = self {
+            entity.leave(part);
         }
     }
 }
@@ -278,6 +321,7 @@ impl Spec {
             Shape::Sum(_) => "sum",
             Shape::Peers(_) => "peers",
             Shape::Native(_) => "native_histogram",
+            Shape::Entity(_) => "entity",
         }
     }
 
@@ -304,6 +348,7 @@ impl Spec {
             Shape::Sum(sum) => sum.claim(labels, &self.name),
             Shape::Peers(alike) => alike.claim(labels),
             Shape::Native(native) => native.claim(labels),
+            Shape::Entity(thing) => thing.claim(labels, &self.name),
         }
     }
 
@@ -312,6 +357,7 @@ impl Spec {
         match self.shape {
             Shape::Peers(_) => Memory::Peers(Peers::default()),
             Shape::Native(_) => Memory::Native(Before::default()),
+            Shape::Entity(_) => Memory::Entity(Entity::default()),
             Shape::Histogram(_) | Shape::Ratio(_) | Shape::Sum(_) => Memory::Nothing,
         }
     }
@@ -324,7 +370,7 @@ impl Spec {
 
     /// The names of what is made, for the group of this base name.
     pub(super) fn names(&self, base: &str) -> impl Iterator<Item = String> {
-        self.shape.outputs().map(move |suffix| format!("{base}:{suffix}"))
+        self.shape.outputs().map(move |suffix| format!("{base}{suffix}"))
     }
 
     /// What is made of a step: calls `each` with the number of the output, in the order of [`Spec::names`] or that of
@@ -335,6 +381,10 @@ impl Spec {
         memory: &mut Memory,
         mut each: impl FnMut(u32, f64, Option<Given>),
     ) {
+        if let Memory::Entity(entity) = memory {
+            let together = entity.look_at(closed).into_iter();
+            return together.for_each(|all| each(0, f64::from(all.mean), Some(Given::Together(all))));
+        }
         if let Memory::Peers(peers) = memory {
             return peers.compare(closed, |part, value, beside| {
                 let Beside { expected, spread, distance } = beside;
@@ -357,7 +407,7 @@ impl Spec {
                     native.outputs().into_iter().zip(made).filter_map(|(name, made)| name.and(Some(made)));
                 asked.enumerate().for_each(|(output, made)| give(output as u32, *made));
             }
-            Shape::Peers(_) => {}
+            Shape::Peers(_) | Shape::Entity(_) => {}
         }
     }
 
@@ -380,12 +430,14 @@ impl PartialEq for Spec {
 // === impl Shape ===
 
 impl Shape {
+    /// What stands behind the base name of the series that are made.
     fn outputs(&self) -> impl Iterator<Item = &str> {
         let outputs = match self {
-            Self::Histogram(asked) => [asked.mean.then_some("mean"), asked.rate.then_some("rate"), None],
-            Self::Ratio(_) => [Some("ratio"), None, None],
-            Self::Sum(_) => [Some("sum"), None, None],
+            Self::Histogram(asked) => [asked.mean.then_some(":mean"), asked.rate.then_some(":rate"), None],
+            Self::Ratio(_) => [Some(":ratio"), None, None],
+            Self::Sum(_) => [Some(":sum"), None, None],
             Self::Peers(_) => [None; 3],
+            Self::Entity(_) => [Some(""), None, None],
             Self::Native(native) => native.outputs(),
         };
         outputs.into_iter().flatten()
@@ -444,6 +496,18 @@ impl Alike {
             role: 0,
             quantity: Quantity::of(self.kind, labels),
             labels: kept().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        })
+    }
+}
+
+// === impl Thing ===
+
+impl Thing {
+    fn claim(&self, labels: &[(&str, &str)], base: &str) -> Option<Claim> {
+        is_selected(&self.selectors, labels).then(|| Claim {
+            role: 0,
+            quantity: Quantity::Score,
+            labels: grouped(labels, &self.by, base),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! `sidelong backtest`: what would have been said of a past series?
 
+mod entity;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ use super::source::{Access, RowIter, SourceArgs, Take, is_broken_pipe, runtime};
 use crate::backtest::report::{Labels, Page, Point, Record};
 use crate::backtest::{Corridor, ScoreWriter, Series};
 use crate::config::sections::{Downstream as DownstreamSection, HttpUrl};
+use crate::config::units::PromDuration;
 use crate::forward::Downstream;
 
 /// Score past series as a running Sidelong would have scored them.
@@ -35,6 +37,16 @@ pub struct BacktestArgs {
     source: SourceArgs,
     #[command(flatten)]
     judge: JudgeArgs,
+    /// Score all files together, as the parts of one entity (signals.entities): CSV files of one series each. A row is
+    /// written for each step: the score of the entity, the part that weighs most and its share, and the scores of all.
+    #[arg(long)]
+    entity: bool,
+    /// Further parts of the entity.
+    #[arg(value_name = "FILE", requires = "entity")]
+    parts: Vec<PathBuf>,
+    /// Samples of the parts belong together whose times fall in one step; by default those of equal times.
+    #[arg(long, value_name = "DURATION", requires = "entity")]
+    entity_step: Option<PromDuration>,
     /// What is written. The default is csv, and nothing but a summary with --remote-write.
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -71,6 +83,7 @@ const EXAMPLES: &str = "\
 Examples:
   sidelong backtest load.csv > scored.csv
   sidelong backtest load.csv --labels incidents.csv --format html --out load.html
+  sidelong backtest --entity cpu.csv memory.csv disk.csv --format scorer
   sidelong backtest requests.csv --series http_requests_total --detector seasonal
   sidelong backtest archive.parquet --rule rule.yml --format scorer | sort -t, -k2 -g | tail
   sidelong backtest http://prometheus:9090 --query node_load1 --from -7d --step 60s --format html --out load.html
@@ -82,13 +95,18 @@ Examples:
 ///
 /// A series that cannot be had, a rule that cannot be, or a place that takes no scores.
 pub fn run(args: &BacktestArgs) -> anyhow::Result<()> {
-    let mut replay = Replay::new(args)?;
-    let replayed = args.source.replay(&mut replay).and_then(|()| replay.finish(args));
+    let replayed = if args.entity { entity::run(args) } else { replay(args) };
     match replayed {
         // Whoever reads the standard output may have had enough, as `head` has.
         Err(error) if is_broken_pipe(&error) => Ok(()),
         replayed => replayed,
     }
+}
+
+fn replay(args: &BacktestArgs) -> anyhow::Result<()> {
+    let mut replay = Replay::new(args)?;
+    args.source.replay(&mut replay)?;
+    replay.finish(args)
 }
 
 /// Leads each series through a corridor of its own, and hands what is said to whoever wants it.

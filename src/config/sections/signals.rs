@@ -31,6 +31,8 @@ pub struct Signals {
     pub sums: Vec<SumSignal>,
     /// Series that should behave alike, such as the replicas of a Deployment.
     pub peers: Vec<PeersSignal>,
+    /// Series that describe one thing, such as a pod, scored together.
+    pub entities: Vec<EntitySignal>,
 }
 
 /// Means and rates of classic histograms and summaries: `<family>:mean` is `rate(<family>_sum) / rate(<family>_count)`,
@@ -140,6 +142,26 @@ pub struct PeersSignal {
     pub max_series: u32,
 }
 
+/// Series that describe one thing, looked at together: `anomaly_score{for="<name>"}` with the labels of `by` says how rare it
+/// is in the past of the thing that its series are as rare together as they are now. Each counts by its own score, so
+/// that it does not matter what it measures, and what a rule says of it counts here too; one that no rule selects is judged
+/// by the defaults of a rule, and only for this. `/api/v1/explain` names the series that weighs most.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EntitySignal {
+    /// What the score is for. Required.
+    pub name: String,
+    /// Selectors of the series, such as CPU, memory, disk I/O, network and restarts. Not all of them must be there. Required.
+    #[serde(rename = "match")]
+    pub matches: OneOrMany,
+    /// The labels that name the thing, such as `[namespace, pod]` or `[instance]`. Required.
+    pub by: Vec<String>,
+    /// As in `ratios`; give the scrape interval. Default: 1m.
+    pub step: PromDuration,
+    /// Series that this entry makes at the most, which is one for each thing.
+    pub max_series: u32,
+}
+
 const DEFAULT_MAX_SERIES: u32 = 1_000;
 
 // === impl Signals ===
@@ -154,6 +176,7 @@ impl Default for Signals {
             ratios: Vec::new(),
             sums: Vec::new(),
             peers: Vec::new(),
+            entities: Vec::new(),
         }
     }
 }
@@ -196,9 +219,16 @@ impl Signals {
             findings.require(!entry.step.is_zero(), format!("{path}.step"), SectionError::Zero);
             findings.require(entry.max_series > 0, format!("{path}.max_series"), SectionError::Zero);
         }
-        let names = self.ratios.iter().map(|entry| format!("{}:ratio", entry.name));
-        let names: Vec<_> =
-            names.chain(self.sums.iter().map(|entry| format!("{}:sum", entry.name))).collect();
+        for (entry, path) in numbered(&self.entities, "entities") {
+            check_selectors(&entry.matches, &format!("{path}.match"), findings);
+            let labels = SectionError::Nothing("the labels that name a thing, such as pod");
+            findings.require(!entry.by.is_empty(), format!("{path}.by"), labels);
+            check_entry(&path, (&entry.name, Some(entry.step), entry.max_series), findings);
+        }
+        let ratios = self.ratios.iter().map(|entry| format!("{}:ratio", entry.name));
+        let sums = self.sums.iter().map(|entry| format!("{}:sum", entry.name));
+        let entities = self.entities.iter().map(|entry| entry.name.clone());
+        let names: Vec<_> = ratios.chain(sums).chain(entities).collect();
         for (at, name) in names.iter().enumerate() {
             if names[..at].contains(name) {
                 findings.add("signals", SectionError::SameName(name.clone()));
@@ -213,7 +243,8 @@ impl Signals {
         let ratios = self.ratios.iter().map(RatioSignal::spec);
         let sums = self.sums.iter().map(SumSignal::spec);
         let peers = self.peers.iter().map(PeersSignal::spec);
-        let list = histograms.chain(native).chain(ratios).chain(sums).chain(peers).collect();
+        let entities = self.entities.iter().map(EntitySignal::spec);
+        let list = histograms.chain(native).chain(ratios).chain(sums).chain(peers).chain(entities).collect();
         Specs::new(list, millis(self.watermark), self.max_groups as usize)
     }
 }
@@ -331,6 +362,28 @@ impl PeersSignal {
         let shape = Shape::Peers(signals::Alike { selectors, without, kind: self.kind.into() });
         let name = self.matches.0.first().cloned().unwrap_or_default();
         Spec::new(name, shape, millis(self.step), self.max_series as usize)
+    }
+}
+
+// === impl EntitySignal ===
+
+impl Default for EntitySignal {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            matches: OneOrMany::default(),
+            by: Vec::new(),
+            step: PromDuration::from_secs(60),
+            max_series: DEFAULT_MAX_SERIES,
+        }
+    }
+}
+
+impl EntitySignal {
+    fn spec(&self) -> Spec {
+        let shape =
+            Shape::Entity(signals::Thing { selectors: selectors(&self.matches), by: self.by.clone() });
+        Spec::new(self.name.clone(), shape, millis(self.step), self.max_series as usize)
     }
 }
 

@@ -48,7 +48,7 @@ const EARLIEST: u32 = 32;
 const EARLY: u32 = 128;
 
 /// How much of the past lies in each bin.
-type Histogram = [f32; BINS];
+pub(super) type Histogram = [f32; BINS];
 
 /// The past of one series in numbers: what every sample touches.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,7 +74,7 @@ pub(super) struct Past {
 
 /// The fit of one part's largest numbers.
 #[derive(Clone, Copy, Debug, Default)]
-struct Tail {
+pub(super) struct Tail {
     /// Where it starts, as `log2 z`.
     start: f32,
     /// `-log10` of the share beyond the start.
@@ -91,21 +91,7 @@ impl Calibration {
     #[inline]
     pub(super) fn rarity(&self, past: &Past, part: usize, at: f32) -> f32 {
         let (held, total) = self.held(past, part);
-        if total <= 0.0 {
-            return 0.0;
-        }
-        let share = share(held, at) / total;
-        // Sums of the same parts in another order may be a hair more than the whole.
-        let counted = (-LOG10_2 * log2(share.max(1e-12))).max(0.0);
-        match self.tails.get(part) {
-            Some(tail) if at > tail.start => {
-                let least = -LOG10_2 * log2((0.5 * share).max(1e-12));
-                tail.fitted(at).min(least).max(tail.base).min(RAREST)
-            }
-            // The fit is some samples older than the count: below its start nothing is rarer than there.
-            Some(tail) if tail.base > 0.0 => counted.min(tail.base),
-            _ => counted,
-        }
+        rarity(held, total, self.tails.get(part), at)
     }
 
     /// The histogram of `part`, and how much is in it.
@@ -181,27 +167,8 @@ impl Calibration {
     #[inline(never)]
     fn fit(&mut self, past: &Past, part: usize, outside: f32) {
         let (held, total) = self.held(past, part);
-        let mut above = *held;
-        for bin in (1..BINS).rev() {
-            above[bin - 1] += above[bin];
-        }
-        let above = &above;
-        let (bin, inside) = quantile(above, TAIL * total);
-        let share = above_at(above, bin, inside);
-        // The area below the curve of shares from the start on is the mean excess times the tail's share.
-        let next = above_at(above, bin + 1, 0.0);
-        let mut area = (1.0 - inside) * 0.5 * (share + next);
-        for at in bin + 1..BINS {
-            area += 0.5 * (above[at] + above_at(above, at + 1, 0.0));
-        }
-        let excess = (area / BINS_AN_OCTAVE / share.max(1e-30)).max(LEAST_EXCESS);
-        let prior = PRIOR_SHARE * total + PRIOR_SAMPLES * self.weight;
-        let excess = (excess * share + PRIOR_EXCESS * prior) / (share + prior);
-        self.tails[part] = Tail {
-            start: LOWEST + (bin as f32 + inside) / BINS_AN_OCTAVE,
-            base: -LOG10_2 * log2((share / total).max(1e-12)),
-            slope: std::f32::consts::LOG10_E / excess,
-        };
+        let above = &all_above(held);
+        self.tails[part] = Tail::of(above, total, self.weight);
         if let Some(band) = self.bands.get_mut(part) {
             let (bin, inside) = quantile(above, outside * total);
             let (here, next) = (above[bin], above_at(above, bin + 1, 0.0));
@@ -220,11 +187,62 @@ impl Calibration {
 // === impl Tail ===
 
 impl Tail {
+    /// The tail of what lies `above` each bin, `total` in all, `weight` being that of the newest sample.
+    #[inline]
+    pub(super) fn of(above: &Histogram, total: f32, weight: f32) -> Self {
+        let (bin, inside) = quantile(above, TAIL * total);
+        let share = above_at(above, bin, inside);
+        // The area below the curve of shares from the start on is the mean excess times the tail's share.
+        let next = above_at(above, bin + 1, 0.0);
+        let mut area = (1.0 - inside) * 0.5 * (share + next);
+        for at in bin + 1..BINS {
+            area += 0.5 * (above[at] + above_at(above, at + 1, 0.0));
+        }
+        let excess = (area / BINS_AN_OCTAVE / share.max(1e-30)).max(LEAST_EXCESS);
+        let prior = PRIOR_SHARE * total + PRIOR_SAMPLES * weight;
+        let excess = (excess * share + PRIOR_EXCESS * prior) / (share + prior);
+        Self {
+            start: LOWEST + (bin as f32 + inside) / BINS_AN_OCTAVE,
+            base: -LOG10_2 * log2((share / total).max(1e-12)),
+            slope: std::f32::consts::LOG10_E / excess,
+        }
+    }
+
     /// `-log10` of the share beyond a place, by the fit.
     #[inline]
     fn fitted(&self, at: f32) -> f32 {
         self.base + (at - self.start) * self.slope
     }
+}
+
+/// `-log10` of the share of the `total` that is `held` in which a number was at least that at a place on the scale.
+#[inline]
+pub(super) fn rarity(held: &Histogram, total: f32, tail: Option<&Tail>, at: f32) -> f32 {
+    if total <= 0.0 {
+        return 0.0;
+    }
+    let share = share(held, at) / total;
+    // Sums of the same parts in another order may be a hair more than the whole.
+    let counted = (-LOG10_2 * log2(share.max(1e-12))).max(0.0);
+    match tail {
+        Some(tail) if at > tail.start => {
+            let least = -LOG10_2 * log2((0.5 * share).max(1e-12));
+            tail.fitted(at).min(least).max(tail.base).min(RAREST)
+        }
+        // The fit is some samples older than the count: below its start nothing is rarer than there.
+        Some(tail) if tail.base > 0.0 => counted.min(tail.base),
+        _ => counted,
+    }
+}
+
+/// How much of `held` lies in each bin or above it.
+#[inline]
+pub(super) fn all_above(held: &Histogram) -> Histogram {
+    let mut above = *held;
+    for bin in (1..BINS).rev() {
+        above[bin - 1] += above[bin];
+    }
+    above
 }
 
 /// The place of the root of `z2` on the scale: its binary logarithm.
@@ -241,7 +259,7 @@ pub(super) fn linear(number: f32) -> f32 {
 
 /// The bin of `log2 z`, and how far inside it lies.
 #[inline]
-fn bin(at: f32) -> (usize, f32) {
+pub(super) fn bin(at: f32) -> (usize, f32) {
     let position = ((at - LOWEST) * BINS_AN_OCTAVE).max(0.0);
     let bin = (position as usize).min(BINS - 1);
     (bin, (position - bin as f32).min(1.0))

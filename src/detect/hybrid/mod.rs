@@ -9,6 +9,7 @@
 //! - [`energy`]: the state. Errors of late, over three horizons: holds while an event lasts.
 //! - [`calibration`]: from an error to how rare it is in this series' own past.
 //! - [`look`]: all of this at one value. [`state`]: what is learned between two. [`bearings`]: what of it forecasts take.
+//! - [`joint`]: several series that describe one thing, together.
 //! - [`settling`]: how a series that goes on with another's state finds its own level.
 //! - [`onset`], [`forest`]: rare errors that agree, new extremes and records: calls someone.
 //!
@@ -25,6 +26,7 @@ mod energy;
 mod explain;
 pub mod forest;
 mod habit;
+mod joint;
 mod look;
 pub(super) mod math;
 mod method;
@@ -43,6 +45,8 @@ use self::onset::Onset;
 use super::{Demands, Judgement, MAX_SCORE, OUTSIDE_DATA_RANGE};
 
 pub(super) use self::bearings::Bearings;
+pub(super) use self::joint::Joint;
+pub use self::joint::{JointExplanation, Together};
 pub use self::method::Method;
 pub use self::parts::{Part, Parts};
 pub(super) use self::state::State;
@@ -79,6 +83,7 @@ const LARGE_SLOPE: f32 = 3.0;
 /// | `seasonless` | 0.85 | weight of the distance to the long mean less the season, the plain one being 1 | 0 to 1 |
 /// | `z_threshold` | 5.0 | standard deviations at which the simpler methods score 1 | above 0 |
 /// | `forest` | built in | isolates errors that are rare together | |
+/// | `joint_forest` | built in | isolates steps in which parts of an entity are rare together | |
 /// | `without` | nothing | parts that are left out, for comparison | |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hybrid {
@@ -101,6 +106,8 @@ pub struct Hybrid {
     pub z_threshold: f64,
     /// Isolates errors that are rare together.
     pub forest: Forest,
+    /// Isolates steps in which parts of an entity are rare together.
+    pub joint_forest: Forest,
     /// Parts that are left out.
     pub without: Parts,
 }
@@ -134,6 +141,7 @@ impl Default for Hybrid {
             seasonless: 0.85,
             z_threshold: 5.0,
             forest: Forest::builtin(),
+            joint_forest: Forest::builtin_joint(),
             without: Parts::default(),
         }
     }

@@ -16,7 +16,7 @@ use crate::detect::Demands;
 use crate::detect::kept::kept;
 
 /// Samples before a score.
-const WARM_UP: u32 = 16;
+pub(super) const WARM_UP: u32 = 16;
 /// The share of the long mean below which nothing is told apart, and the least that is told apart at all.
 const RESOLUTION: f64 = 1e-6;
 pub(super) const LEAST_VARIANCE: f64 = 1e-280;
@@ -66,7 +66,7 @@ impl State {
 
     /// Whether enough has been seen for a score.
     #[inline]
-    pub(super) fn is_warm(&self, demands: &Demands) -> bool {
+    pub(in crate::detect) fn is_warm(&self, demands: &Demands) -> bool {
         self.samples >= demands.min_samples.max(WARM_UP) && self.settling.is_none()
     }
 

@@ -2,6 +2,7 @@
 
 mod absence;
 mod contexts;
+mod entities;
 mod forecasts;
 mod heirs;
 mod histograms;

@@ -19,7 +19,7 @@ pub(super) fn house(yaml: &str) -> House {
     house
 }
 
-fn with_signals(yaml: &str, house: &House) -> Settings {
+pub(super) fn with_signals(yaml: &str, house: &House) -> Settings {
     let config = Config::from_yaml(yaml, &|_| None).expect("a configuration");
     let names = Names::new("$VAR", house.pipeline.series().interner()).expect("a template");
     let settings = Settings::new((*config.rules).clone(), names, Limits::default());

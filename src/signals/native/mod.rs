@@ -53,7 +53,7 @@ impl Native {
     /// What the made series are called behind the family.
     pub(super) fn outputs(&self) -> [Option<&str>; 3] {
         let quantile = self.quantile.as_ref().map(|quantile| quantile.name.as_str());
-        [self.mean.then_some("mean"), self.rate.then_some("rate"), quantile]
+        [self.mean.then_some(":mean"), self.rate.then_some(":rate"), quantile]
     }
 
     pub(super) fn claim(&self, labels: &[(&str, &str)]) -> Option<Claim> {
@@ -65,10 +65,10 @@ impl Native {
     }
 }
 
-/// `p99` for 0.99, `p99_5` for 0.995.
+/// `:p99` for 0.99, `:p99_5` for 0.995.
 fn name_of(quantile: f64) -> String {
     let percent = (quantile * 1e10).round() / 1e8;
-    format!("p{percent}").replace('.', "_")
+    format!(":p{percent}").replace('.', "_")
 }
 
 // === impl Before ===

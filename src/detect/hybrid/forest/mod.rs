@@ -6,6 +6,7 @@
 //! Samples are drawn with replacement, unlike the paper's: a row may come twice to one tree.
 
 mod builtin;
+mod builtin_joint;
 #[cfg(test)]
 mod oracle_tests;
 
@@ -62,6 +63,11 @@ impl Forest {
     /// The forest that is built in: grown on synthetic metrics, see [`crate::train`].
     pub fn builtin() -> Self {
         Self { trees: builtin::TREES.to_vec() }
+    }
+
+    /// The one that is built in for several series together: grown on the entities of synthetic metrics.
+    pub fn builtin_joint() -> Self {
+        Self { trees: builtin_joint::TREES.to_vec() }
     }
 
     /// Its trees.

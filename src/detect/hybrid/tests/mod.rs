@@ -8,6 +8,7 @@ use crate::detect::Direction;
 
 mod change;
 mod explain;
+mod joint;
 mod time;
 mod values;
 
