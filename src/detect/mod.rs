@@ -241,6 +241,12 @@ impl State {
         }
     }
 
+    /// Whether nothing was learned.
+    #[inline]
+    pub fn is_blank(&self) -> bool {
+        self.learned.is_none() && self.joint.is_none()
+    }
+
     /// How many samples have taught this state.
     #[inline]
     pub fn samples_seen(&self) -> u32 {

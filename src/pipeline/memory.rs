@@ -53,7 +53,7 @@ impl Pipeline {
         let mut memories = Vec::new();
         self.series.for_chunk(chunk, |_, series| {
             // What peers are to each other is said anew, and of what nothing is made by itself nothing was learned.
-            let is_learned = series.given.is_none() || series.state.samples_seen() > 0;
+            let is_learned = series.given.is_none() || !series.state.is_blank();
             if is_learned && !series.histograms {
                 memories.push(Memory::of(series));
             }
