@@ -42,22 +42,17 @@ impl Line {
         let (head, value) = cut(&text, ':').ok_or_else(|| error(Cause::NoProperty))?;
         let mut parts = pieces(head);
         let name = parts.next().unwrap_or_default().trim().to_ascii_uppercase();
-        let is_name =
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_name = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         if !is_name {
             return Err(error(Cause::NoProperty));
         }
+        // Of the old vCalendar some parameters have no value.
         let parameter = |part: &str| {
-            let (name, value) = part.split_once('=')?;
-            Some((name.to_ascii_uppercase(), value.trim_matches('"').to_owned()))
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            (name.trim().to_ascii_uppercase(), value.trim_matches('"').to_owned())
         };
-        let parameters = parts.map(|part| parameter(part).ok_or_else(|| error(Cause::NoProperty)));
-        Ok(Self {
-            number,
-            parameters: parameters.collect::<Result<_, _>>()?,
-            name,
-            value: value.trim().to_owned(),
-        })
+        Ok(Self { number, parameters: parts.map(parameter).collect(), name, value: value.trim().to_owned() })
     }
 
     /// The value of a parameter.

@@ -138,7 +138,7 @@ fn a_rule_ends_with_the_last_time_that_it_allows() {
 #[test]
 fn lines_are_unfolded_and_what_is_within_an_event_is_not_of_it() {
     let text = "\u{feff}begin:VCALENDAR\r\nX-A;B=\"c:d;e\":f\r\nBEGIN:VEVENT\r\nSUMMARY:Wartung f\r\n ür alle\r\nDTST\r\n\tART:20260601T\r\n 120000Z\r\n\
-        DURATION:PT1H\r\nBEGIN:VALARM\r\nTRIGGER:-PT15M\r\nDURATION:PT15M\r\nEND:VALARM\r\nEND:VEVENT\r\nBEGIN:VTODO\r\n\
+        DURATION:PT1H\r\nATTENDEE;RSVP;CN=\"a: b\":mailto:c\r\nX_ODD;:1\r\nBEGIN:VALARM\r\nTRIGGER:-PT15M\r\nDURATION:PT15M\r\nEND:VALARM\r\nEND:VEVENT\r\nBEGIN:VTODO\r\n\
         DTSTART:nonsense\r\nEND:VTODO\r\nEND:VCALENDAR\r\n";
     assert_eq!(between(text, YEAR), ["2026-06-01T12:00:00Z/2026-06-01T13:00:00Z"]);
 }
@@ -164,6 +164,7 @@ fn what_is_wrong_names_its_line() {
             "DTSTART;TZID=W. Europe Standard Time:20260101T000000",
             "say with timezone: at the entry which one is meant",
         ),
+        ("DTSTART;TZID:20260101T000000", "the time zone \"\" has no IANA name"),
         ("DTSTART:20260101\nRRULE:BYDAY=MO", "without FREQ"),
         ("DTSTART:20260101\nRRULE:FREQ=HOURLY", "use DAILY with BYHOUR"),
         ("DTSTART:20260101\nRRULE:FREQ=DAILY;INTERVAL=0", "\"INTERVAL=0\" is no value of RRULE"),

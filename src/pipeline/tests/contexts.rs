@@ -149,6 +149,32 @@ fn a_context_that_annotates_changes_no_score_and_is_named() {
 }
 
 #[test]
+fn while_it_is_suppressed_a_series_is_not_forecast_and_its_forecasts_learn_nothing() {
+    let forecasts = |context: Option<&str>| {
+        let rules = "[{match: up, forecast_at: [5m]}]";
+        let mut house = House::new(rules);
+        if let Some(context) = context {
+            let section: sections::Context = serde_saphyr::from_str(context).unwrap();
+            let settings = settings(rules, Limits::default(), "$VAR", house.pipeline.series());
+            house.pipeline.configure(settings.with_contexts(section.contexts().unwrap()));
+        }
+        let mut told = Vec::new();
+        for minute in (0..200).filter(|minute| context.is_some() || !is_within(*minute)) {
+            let value = if is_within(minute) { 900.0 } else { ordinary(minute) };
+            house.push(&[(up("a"), at(moment(minute), value))]);
+            let made = house.out.iter().filter(|score| score.name.value().ends_with("_5m"));
+            told.extend(
+                made.map(|made| (made.name.value(), made.sample.timestamp_ms, made.sample.value.to_bits())),
+            );
+        }
+        told
+    };
+    let under = forecasts(Some(&calendar("suppress")));
+    assert!(under.iter().any(|(_, at_ms, _)| *at_ms > moment(CLOSES)));
+    assert_eq!(under, forecasts(None), "as if the samples had not come");
+}
+
+#[test]
 fn a_value_that_cannot_be_is_suppressed_too() {
     let mut house = under(&calendar("suppress"));
     let rules = "[{match: up, data_range: [0, 100]}]";
