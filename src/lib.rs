@@ -28,6 +28,7 @@ pub mod admin;
 #[cfg(feature = "s3")]
 pub mod aws;
 pub mod backtest;
+pub mod estimate;
 pub mod model;
 pub mod simulate;
 pub mod state;

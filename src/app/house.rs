@@ -58,7 +58,7 @@ pub(super) struct Prepared {
 
 /// Why a configuration that was read cannot be put in force.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ReloadFailure {
+pub(crate) enum ReloadFailure {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error("the downstream cannot be used")]
@@ -84,9 +84,7 @@ impl House {
         let table = Table::new(Interner::default());
         let settings = settings(config, table.interner())?;
         let scopes = Scopes::new(rand::rng().random());
-        let workloads =
-            Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize);
-        let pipeline = Pipeline::new(model.handle(), settings, scopes, workloads, table);
+        let pipeline = Pipeline::new(model.handle(), settings, scopes, workloads(config), table);
         let scorers = Scorers::start(
             super::half_of_the_cores(),
             config.limits.max_scorer_backlog.as_usize(),
@@ -244,7 +242,7 @@ impl House {
 }
 
 /// What the corridor needs of `config`.
-fn settings(config: &Config, interner: &Interner) -> Result<Settings, ReloadFailure> {
+pub(crate) fn settings(config: &Config, interner: &Interner) -> Result<Settings, ReloadFailure> {
     let names = Names::new(config.scores.name_template.as_str(), interner)?;
     let idle_after_s = u32::try_from(config.limits.series_idle_timeout.get().as_secs()).unwrap_or(u32::MAX);
     let scopes = ScopeLimits {
@@ -267,6 +265,11 @@ fn settings(config: &Config, interner: &Interner) -> Result<Settings, ReloadFail
     let Some(label) = &config.scores.ha_replica_label else { return Ok(settings) };
     let failover_ms = i64::try_from(config.scores.ha_failover_timeout.as_millis()).unwrap_or(i64::MAX);
     Ok(settings.with_one_replica(label, failover_ms))
+}
+
+/// No workload yet, of those that `config` asks for.
+pub(crate) fn workloads(config: &Config) -> Workloads {
+    Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize)
 }
 
 /// Milliseconds since the epoch.

@@ -20,6 +20,8 @@ use crate::net::server::{Server, ServerMetrics, bind};
 use crate::net::web::{WebGate, WebMetrics};
 use announcer::Announcer;
 use house::{House, ReloadFailure, unix_millis};
+
+pub(crate) use house::{settings, workloads};
 use status::Current;
 
 /// What `sidelong run` was asked for.

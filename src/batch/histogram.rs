@@ -110,6 +110,14 @@ impl NativeHistogram {
         (self.count, self.sum) = (other.count, other.sum);
     }
 
+    /// Bytes that it takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.positive.bytes()
+            + self.negative.bytes()
+            + self.custom.capacity() * size_of::<f64>()
+    }
+
     /// Whether the bounds of its buckets are given one by one.
     pub fn is_custom(&self) -> bool {
         self.schema == CUSTOM_BUCKETS
@@ -128,6 +136,10 @@ impl Buckets {
     pub fn clear(&mut self) {
         self.spans.clear();
         self.counts.clear();
+    }
+
+    fn bytes(&self) -> usize {
+        self.spans.capacity() * size_of::<(i32, u32)>() + self.counts.capacity() * size_of::<f64>()
     }
 
     fn copy_from(&mut self, other: &Self) {

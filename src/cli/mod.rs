@@ -6,6 +6,7 @@ pub mod check_config;
 pub mod config_reference;
 pub mod convert;
 pub mod demo;
+pub mod estimate;
 pub mod features;
 pub mod forecast;
 #[cfg(feature = "train")]
@@ -46,6 +47,7 @@ enum Command {
     Run(run::RunArgs),
     Demo(demo::DemoArgs),
     CheckConfig(check_config::CheckConfigArgs),
+    Estimate(estimate::EstimateArgs),
     Backtest(Box<backtest::BacktestArgs>),
     Features(Box<features::FeaturesArgs>),
     Forecast(Box<forecast::ForecastArgs>),
@@ -66,6 +68,7 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   sidelong demo
+  sidelong estimate http://prometheus:9090 --preset node_exporter
   sidelong run --config sidelong.yml
   sidelong check-config sidelong.yml
   sidelong convert vmanomaly.yaml > sidelong.yml";
@@ -94,6 +97,7 @@ impl Cli {
             Command::Run(args) => run::run(&args)?,
             Command::Demo(args) => demo::run(&args)?,
             Command::CheckConfig(args) => check_config::run(&args)?,
+            Command::Estimate(args) => estimate::run(&args)?,
             Command::Backtest(args) => backtest::run(&args)?,
             Command::Features(args) => features::run(&args)?,
             Command::Forecast(args) => forecast::run(&args)?,

@@ -18,6 +18,7 @@ pub use self::raw::RawConfig;
 use self::sections::{Context, Downstream, Limits, Scores, Scrape, Server, Signals, State, Tenants};
 use self::yaml::{Environment, Problem};
 use crate::rules::RuleSet;
+use crate::rules::preset::Preset;
 
 /// A configuration that cannot be wrong: everything was checked when it was read.
 ///
@@ -106,6 +107,32 @@ impl Config {
         let text = read_file(path)?;
         raw::read_context(&text, path.parent(), &|name| std::env::var(name).ok())
             .map_err(|problems| ConfigError::Wrong { path: path.to_owned(), problems })
+    }
+
+    /// The same with further `presets` behind those that it has.
+    ///
+    /// # Errors
+    ///
+    /// Too many rules.
+    pub fn with_presets(&self, presets: &[Preset]) -> Result<Self, Problems> {
+        let mut raw = (*self.raw).clone();
+        for preset in presets {
+            if !raw.presets.contains(preset) {
+                raw.presets.push(*preset);
+            }
+        }
+        raw.recheck()
+    }
+
+    /// The preset that the rule of this index is of; none for a rule of the file itself.
+    pub fn preset_of(&self, rule: usize) -> Option<Preset> {
+        let mut behind = rule.checked_sub(self.raw.rules.len())?;
+        self.raw.presets.iter().copied().find(|preset| {
+            let rules = preset.rules().map_or(0, |rules| rules.len());
+            let is_here = behind < rules;
+            behind = behind.saturating_sub(rules);
+            is_here
+        })
     }
 
     /// The configuration as YAML, every default filled in and every secret hidden.

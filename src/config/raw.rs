@@ -150,6 +150,12 @@ impl RawConfig {
         }
     }
 
+    /// Checks the rules again, of a configuration in which nothing but the presets was changed.
+    pub(super) fn recheck(self) -> Result<Config, Problems> {
+        let document = Document::parse("").map_err(|problem| Problems(vec![problem]))?;
+        self.check(&document, Vec::new())
+    }
+
     fn into_config(self, rules: RuleSet) -> Config {
         let raw = Arc::new(self);
         Config {

@@ -8,6 +8,7 @@ mod context;
 mod explain;
 mod foresee;
 mod histograms;
+mod holdings;
 mod inherit;
 mod leave;
 mod make;
@@ -34,6 +35,7 @@ use replicas::Voice;
 
 pub use budget::{Budget, RuleBudget};
 pub use explain::{Explained, InheritedFrom};
+pub use holdings::Holding;
 pub use memory::{Forgotten, Memory};
 pub use settings::{Limits, Settings};
 pub use tally::{Reason, Tally};

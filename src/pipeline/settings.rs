@@ -227,6 +227,11 @@ impl Settings {
         part.then_some(self.plans.len() - 3).and_then(|index| u16::try_from(index).ok())
     }
 
+    /// What is made of several series.
+    pub fn specs(&self) -> &Specs {
+        &self.signals
+    }
+
     /// Whether something is made of native histograms.
     pub fn take_histograms(&self) -> bool {
         self.signals.take_histograms()

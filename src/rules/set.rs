@@ -77,11 +77,17 @@ impl RuleSet {
     ///
     /// `labels` may be in any order and must hold `__name__`.
     pub fn select(&self, labels: &[(&str, &str)]) -> Option<RuleId> {
+        let rule = self.deciding(labels)?;
+        (!self.rule(rule).exclude).then_some(rule)
+    }
+
+    /// The rule that decides about the series with these labels, be it to exclude it. `None` where no rule matches, or
+    /// where it is Sidelong's own output.
+    pub fn deciding(&self, labels: &[(&str, &str)]) -> Option<RuleId> {
         if self.owns(labels) {
             return None;
         }
-        let (index, rule) = self.rules.iter().enumerate().find(|(_, rule)| rule.matches(labels))?;
-        (!rule.exclude).then(|| RuleId::of(index))
+        self.rules.iter().position(|rule| rule.matches(labels)).map(RuleId::of)
     }
 
     /// Whether the series with these labels is Sidelong's own output.

@@ -72,6 +72,11 @@ impl Entity {
         self.heaviest = self.heaviest.filter(|heaviest| heaviest.part != part);
     }
 
+    /// Bytes that lie apart.
+    pub(super) fn bytes(&self) -> usize {
+        self.parts.capacity() * size_of::<Part>()
+    }
+
     /// The part is forgotten.
     pub(super) fn leave(&mut self, part: u32) {
         if let Some(part) = self.parts.get_mut(part as usize) {

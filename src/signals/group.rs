@@ -224,6 +224,13 @@ impl Group {
         &self.made
     }
 
+    /// Bytes that it takes, without the labels of what is made of it.
+    pub(super) fn bytes(&self) -> usize {
+        let parts = self.seats_of_parts.capacity() * size_of::<Option<Seat>>();
+        let made = self.made.capacity() * size_of::<MadeSeries>();
+        size_of::<Option<Self>>() + self.steps.bytes() + self.memory.bytes() + parts + made
+    }
+
     pub(super) fn origin(&self) -> Origin {
         Origin {
             signal: self.spec.signal(),

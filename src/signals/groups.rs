@@ -1,6 +1,6 @@
 //! The groups of one scope: who is a part of which, and what came of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::group::{Group, Identity, Made, MadeId, MadeSeries, Origin, Pairs, Queue};
@@ -67,6 +67,17 @@ pub struct Seen {
     pub score: Option<f64>,
 }
 
+/// What is there under one entry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Its groups.
+    pub groups: usize,
+    /// Series that are made of them and have been seen.
+    pub made: usize,
+    /// Bytes of the groups, without the labels of what is made.
+    pub bytes: usize,
+}
+
 /// A part will not come any more, or not for now.
 #[derive(Debug)]
 pub enum Departure {
@@ -91,12 +102,7 @@ impl Groups {
     }
 
     /// Makes a series a part of every group that it belongs to; and tells how many groups there was no room for.
-    pub fn join(
-        &mut self,
-        specs: &Specs,
-        joining: Joining<'_>,
-        interner: &Interner,
-    ) -> (Memberships, u64) {
+    pub fn join(&mut self, specs: &Specs, joining: Joining<'_>, interner: &Interner) -> (Memberships, u64) {
         let Joining { labels, own, histograms } = joining;
         let (mut list, mut refused) = (Vec::new(), 0);
         for (number, spec) in specs.of(histograms) {
@@ -246,6 +252,18 @@ impl Groups {
         groups.find(|group| group.made().iter().any(|made| made.at == Some(place))).map(Group::origin)
     }
 
+    /// What is there under each entry, by its number.
+    pub fn by_entry(&self) -> BTreeMap<u16, Held> {
+        let mut held = BTreeMap::<u16, Held>::new();
+        for group in self.groups.iter().flatten() {
+            let of_entry = held.entry(group.identity.0).or_default();
+            of_entry.groups += 1;
+            of_entry.made += group.made().iter().filter(|made| made.at.is_some()).count();
+            of_entry.bytes += group.bytes() + size_of::<(Identity, u32)>();
+        }
+        held
+    }
+
     /// Samples that came after their steps were closed, since this was last asked.
     pub fn take_late(&mut self) -> u64 {
         std::mem::take(&mut self.late)
@@ -289,7 +307,7 @@ impl Memberships {
 }
 
 /// Labels as bytes, each text with its length. Their plain hash is the same in every process.
-fn spelled<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+pub(super) fn spelled<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(256);
     for text in labels.flat_map(|(name, value)| [name, value]) {
         bytes.extend_from_slice(&(text.len() as u32).to_le_bytes());

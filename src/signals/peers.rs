@@ -43,6 +43,11 @@ pub(super) struct Beside {
 // === impl Peers ===
 
 impl Peers {
+    /// Bytes that lie apart.
+    pub(super) fn bytes(&self) -> usize {
+        self.distances.capacity() * size_of::<[f32; STEPS]>() + self.sorted.capacity() * size_of::<f64>()
+    }
+
     /// A new peer at `part`, where another one may have been.
     pub(super) fn join(&mut self, part: u32) {
         let at = part as usize;

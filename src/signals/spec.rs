@@ -248,7 +248,7 @@ impl Specs {
     /// The entries that make something of native `histograms`, or those that do of samples, each with its number.
     pub(super) fn of(&self, histograms: bool) -> impl Iterator<Item = (u16, &Arc<Spec>)> {
         let numbered = self.list.iter().enumerate().map(|(number, spec)| (number as u16, spec));
-        numbered.filter(move |(_, spec)| matches!(spec.shape, Shape::Native(_)) == histograms)
+        numbered.filter(move |(_, spec)| spec.takes_histograms() == histograms)
     }
 
     pub(super) fn pace(&self, spec: &Spec) -> Pace {
@@ -283,6 +283,16 @@ impl Specs {
 // === impl Memory ===
 
 impl Memory {
+    /// Bytes that lie apart.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Nothing => 0,
+            Self::Peers(peers) => peers.bytes(),
+            Self::Native(before) => before.bytes(),
+            Self::Entity(entity) => entity.bytes(),
+        }
+    }
+
     /// A new part, where another one may have been.
     pub(super) fn join(&mut self, part: u32, labels: &Arc<SeriesLabels>) {
         match self {
@@ -409,6 +419,11 @@ impl Spec {
             }
             Shape::Peers(_) | Shape::Entity(_) => {}
         }
+    }
+
+    /// Whether it makes something of native histograms, and not of samples.
+    pub(super) fn takes_histograms(&self) -> bool {
+        self.native().is_some()
     }
 
     /// What of native histograms it makes.

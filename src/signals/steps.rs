@@ -194,6 +194,13 @@ impl Steps {
         ended.map_or(self.newest_sample_ms, |ended_ms| ended_ms.max(self.newest_sample_ms))
     }
 
+    /// Bytes that lie apart.
+    pub(super) fn bytes(&self) -> usize {
+        let parts = self.parts.capacity() * size_of::<Part>() + self.order.capacity() * size_of::<u32>();
+        let steps = self.open.iter().chain(&self.spare).map(|step| step.values.capacity() * size_of::<f64>());
+        parts + steps.sum::<usize>() + (self.open.capacity() + self.spare.capacity()) * size_of::<Step>()
+    }
+
     /// Puts `value` (finite) of a part at `timestamp_ms` into its step. The steps that are closed by it are handed to
     /// `close`, in order. The samples of one part come in rising order.
     #[inline]

@@ -24,7 +24,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "admin",
             "aws",
             "simulate/serve.rs",
-            "backtest/source/prometheus.rs",
+            "backtest/source/api.rs",
             "backtest/writer.rs",
             "state/keeper.rs",
             "app",

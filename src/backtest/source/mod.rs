@@ -1,5 +1,6 @@
 //! Where a past series comes from: a file, or a Prometheus that is asked for a range.
 
+mod api;
 mod csv;
 mod many;
 #[cfg(feature = "archive")]
@@ -8,6 +9,7 @@ mod prometheus;
 
 use crate::batch::Sample;
 
+pub use self::api::{Api, ApiError};
 pub use self::csv::{CsvError, CsvRows};
 pub use self::many::{ManyRows, is_many};
 #[cfg(feature = "archive")]

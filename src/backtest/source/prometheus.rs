@@ -3,26 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http::HeaderMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use tokio::time::{Instant, timeout_at};
 
-use super::Row;
+use super::{Api, ApiError, Row};
 use crate::backtest::{Moment, Series};
 use crate::batch::Sample;
-use crate::config::sections::{HttpUrl, ValueError};
-use crate::net::body::read_bounded;
-use crate::net::client::{ClientError, HttpClient};
+use crate::config::sections::HttpUrl;
+use crate::net::client::HttpClient;
 
 /// Asks for one expression over a range, in windows that a Prometheus answers.
 #[derive(Debug)]
 pub struct RangeQuery {
-    client: HttpClient,
-    url: Uri,
-    headers: HeaderMap,
+    api: Api,
     range: Range,
     /// The first moment that was not asked for yet.
     next_ms: i64,
@@ -73,26 +67,9 @@ pub enum RangeError {
         /// The last moment.
         to: Moment,
     },
-    /// An address that makes no URL of the API.
-    #[error("the URL of the API cannot be made")]
-    Url(#[from] ValueError),
-    /// The server was not reached, or did not answer.
-    #[error("the query was not answered")]
-    Request(#[from] ClientError),
-    /// The answer's body did not end in time.
-    #[error("the answer did not end within {0:?} (--timeout)")]
-    Late(Duration),
-    /// The server refused the query.
-    #[error("the server answered {status}: {reason}")]
-    Refused {
-        /// Its status.
-        status: StatusCode,
-        /// What it says.
-        reason: String,
-    },
-    /// An answer of too many bytes.
-    #[error("the answer has more than {max} bytes; ask for fewer series at a time", max = MAX_ANSWER_BYTES)]
-    TooLarge,
+    /// A server that does not answer, or refuses.
+    #[error(transparent)]
+    Api(#[from] ApiError),
     /// An answer that is no matrix.
     #[error("the answer is not that of a Prometheus")]
     Malformed(#[from] serde_json::Error),
@@ -110,8 +87,6 @@ pub enum RangeError {
 #[derive(Debug, Deserialize)]
 struct Answer {
     data: Option<Data>,
-    #[serde(default)]
-    error: String,
     #[serde(default)]
     warnings: Vec<String>,
     #[serde(default)]
@@ -133,8 +108,6 @@ struct Element {
 
 /// Moments of one window: Prometheus answers no more than 11,000 for a series.
 const WINDOW: i64 = 11_000;
-/// The largest answer that is read.
-const MAX_ANSWER_BYTES: usize = 256 << 20;
 
 // === impl RangeQuery ===
 
@@ -147,21 +120,17 @@ impl RangeQuery {
     pub fn new(
         client: HttpClient,
         base: &HttpUrl,
-        mut headers: HeaderMap,
+        headers: HeaderMap,
         range: Range,
     ) -> Result<Self, RangeError> {
-        let mut url = base.as_url().clone();
-        url.set_path(&format!("{}/api/v1/query_range", url.path().trim_end_matches('/')));
-        let url = url.as_str().parse::<HttpUrl>()?.as_uri().clone();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("sidelong/", env!("CARGO_PKG_VERSION"))));
         let step = range.step_ms();
         let first = range.from.0.div_euclid(step) * step;
         let next_ms = if first < range.from.0 { first + step } else { first };
         if next_ms > range.to.0 {
             return Err(RangeError::Empty { from: range.from, to: range.to });
         }
-        Ok(Self { client, url, headers, range, next_ms })
+        let api = Api::new(client, base.clone(), headers, range.timeout);
+        Ok(Self { api, range, next_ms })
     }
 
     /// How many moments are still to be asked for.
@@ -195,21 +164,8 @@ impl RangeQuery {
             .append_pair("end", &seconds(end_ms))
             .append_pair("step", &seconds(self.range.step_ms()))
             .finish();
-        let mut request = Request::new(Full::from(form));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = self.url.clone();
-        *request.headers_mut() = self.headers.clone();
-        let deadline = Instant::now() + self.range.timeout;
-        let (head, body) = self.client.request(request, self.range.timeout).await?.into_parts();
-        let body = timeout_at(deadline, read_bounded(body, MAX_ANSWER_BYTES)).await;
-        let body = body.map_err(|_| RangeError::Late(self.range.timeout))??;
-        if body.truncated {
-            return Err(RangeError::TooLarge);
-        }
-        if head.status != StatusCode::OK {
-            return Err(RangeError::Refused { status: head.status, reason: reason(&body.bytes) });
-        }
-        window(serde_json::from_slice(&body.bytes)?)
+        let body = self.api.post("/api/v1/query_range", form).await?;
+        window(serde_json::from_slice(&body)?)
     }
 }
 
@@ -217,13 +173,6 @@ impl Range {
     fn step_ms(&self) -> i64 {
         i64::try_from(self.step.as_millis()).unwrap_or(i64::MAX).max(1)
     }
-}
-
-/// What the server says of a refusal: its error, or the start of whatever it is.
-fn reason(body: &[u8]) -> String {
-    let error = serde_json::from_slice(body).ok().map(|answer: Answer| answer.error);
-    let text = error.unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    text.trim().chars().take(300).collect()
 }
 
 fn window(answer: Answer) -> Result<Window, RangeError> {
@@ -270,7 +219,7 @@ mod tests {
     fn moments_are_multiples_of_the_step() {
         let asked = query(61_000, 240_000, 60_000).unwrap();
         assert_eq!((asked.next_ms, asked.left()), (120_000, 3));
-        assert_eq!(asked.url, "http://h:9090/prometheus/api/v1/query_range");
+        assert_eq!(asked.api.url("/api/v1/x").unwrap(), "http://h:9090/prometheus/api/v1/x");
         assert_eq!(query(-61_000, 0, 60_000).unwrap().next_ms, -60_000);
         assert!(matches!(query(61_000, 119_999, 60_000), Err(RangeError::Empty { .. })));
     }
@@ -296,14 +245,5 @@ mod tests {
         let error = window(serde_json::from_str(json).unwrap()).unwrap_err();
         assert!(error.to_string().contains("h is a native histogram"), "{error}");
         assert!(matches!(row((1.0, "x".into())), Err(RangeError::NoNumber(_))));
-    }
-
-    #[test]
-    fn a_refusal_says_why() {
-        assert_eq!(
-            reason(br#"{"status":"error","errorType":"bad_data","error":"parse error"}"#),
-            "parse error"
-        );
-        assert_eq!(reason(b" Bad Gateway\n"), "Bad Gateway");
     }
 }

@@ -74,6 +74,11 @@ fn name_of(quantile: f64) -> String {
 // === impl Before ===
 
 impl Before {
+    /// Bytes that lie apart.
+    pub(super) fn bytes(&self) -> usize {
+        self.histogram.as_ref().map_or(0, |histogram| histogram.bytes())
+    }
+
     /// Makes of `now` and the histogram before it what `native` asks for.
     pub(super) fn go_on(&mut self, native: &Native, now: &NativeHistogram, observed: &mut Observed) {
         self.made = [None; 3];

@@ -4,6 +4,7 @@ mod absence;
 mod backtest;
 mod carried;
 mod equality;
+mod estimate;
 mod native;
 mod operations;
 mod promises;
