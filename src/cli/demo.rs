@@ -18,7 +18,7 @@ use crate::simulate::synth::{Kind, MONDAY_MS, Plan};
 /// production pipeline. First some quiet days pass at full speed, so that the detector knows what is
 /// usual; then anomalies of twelve kinds strike, and a live table shows what is scored, what is under way
 /// and what was found. Some strike single series; others show in what is made of several: the mean of a
-/// histogram, a ratio, a sum, peers, a forecast. At the end, on q or on Ctrl-C a summary is printed.
+/// histogram, a ratio, a sum, peers, a node as a whole, a series that is missed, a forecast. At the end, on q or on Ctrl-C a summary is printed.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DemoArgs {

@@ -1,7 +1,7 @@
 //! What is in the table, by the rules that decide.
 
 use super::Pipeline;
-use super::settings::{Plan, Settings};
+use super::settings::{Plan, STAND_INS, Settings};
 use crate::detect::Outlook;
 use crate::rules::Emit;
 
@@ -55,7 +55,7 @@ impl Settings {
     ) -> Holding {
         let (plan, number) = (&self.plans[rule], rule as u16);
         Holding {
-            rule: Some(rule).filter(|rule| *rule < self.plans.len() - 2),
+            rule: Some(rule).filter(|rule| *rule < self.plans.len() - STAND_INS),
             name: self.rule_name(number).to_owned(),
             series,
             made,
@@ -71,7 +71,7 @@ impl Plan {
     /// Series that are sent for one of its series: also those of forecasts, each of which has a band.
     pub(super) fn sent(&self) -> usize {
         let forecasts = self.horizons.iter().len() * crate::rules::FAN.len();
-        if self.judged { self.outputs.count() + forecasts } else { 0 }
+        if self.told { self.outputs.count() + forecasts } else { 0 }
     }
 
     /// Samples that are sent a second for one of its series; a forecast is made at most once in a tenth of its horizon.
@@ -81,7 +81,7 @@ impl Plan {
         let forecasts =
             self.horizons.iter().map(|horizon| fan * rate((horizon.millis() / 10).max(interval_ms)));
         let scores = self.outputs.count() as f64 * rate(interval_ms);
-        if self.judged { scores + forecasts.sum::<f64>() } else { 0.0 }
+        if self.told { scores + forecasts.sum::<f64>() } else { 0.0 }
     }
 
     fn outlook_bytes(&self) -> usize {

@@ -18,6 +18,9 @@ use crate::signals::{Asked, Signal, Specs};
 
 /// Name templates of earlier configurations by which score series may still be ended.
 const REMEMBERED_NAMES: usize = 16;
+/// Plans behind those of the rules, which stand for one: of a part, of a part whose score is a part, of a series that is
+/// made of others.
+pub(super) const STAND_INS: usize = 3;
 
 /// One configuration of the corridor.
 #[derive(Debug)]
@@ -213,8 +216,8 @@ impl Settings {
             }
             match self.signals.asked_of(labels) {
                 Some(Asked::Score) => Some(self.plans.len() - 2),
-                Some(Asked::Quantity) => Some(self.plans.len() - 3),
-                None => (self.watches && says_up(labels)).then_some(self.plans.len() - 3),
+                Some(Asked::Quantity) => Some(self.plans.len() - STAND_INS),
+                None => (self.watches && says_up(labels)).then_some(self.plans.len() - STAND_INS),
             }
         };
         rule.or_else(part).and_then(|index| u16::try_from(index).ok())
@@ -224,7 +227,7 @@ impl Settings {
     /// selects its labels, there is no sample to score.
     pub(super) fn select_histograms(&self, labels: &[(&str, &str)]) -> Option<u16> {
         let part = !self.rules.owns(labels) && self.signals.claim_histograms(labels);
-        part.then_some(self.plans.len() - 3).and_then(|index| u16::try_from(index).ok())
+        part.then_some(self.plans.len() - STAND_INS).and_then(|index| u16::try_from(index).ok())
     }
 
     /// What is made of several series.
@@ -250,7 +253,7 @@ impl Settings {
 
     /// What the rule of this index is called.
     pub(super) fn rule_name(&self, rule: u16) -> &str {
-        let behind = usize::from(rule).checked_sub(self.plans.len() - 3);
+        let behind = usize::from(rule).checked_sub(self.plans.len() - STAND_INS);
         match behind {
             Some(0 | 1) => "(part of a signal)",
             Some(_) => "(signal)",

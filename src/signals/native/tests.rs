@@ -171,12 +171,12 @@ fn where_nothing_was_observed_there_is_a_rate_alone() {
 #[test]
 fn a_quantile_is_called_by_its_percentage() {
     let check = |quantile, name: &str| assert_eq!(name_of(quantile), name);
-    check(0.99, "p99");
-    check(0.999, "p99_9");
-    check(0.5, "p50");
-    check(0.0, "p0");
-    check(1.0, "p100");
-    check(0.07, "p7");
+    check(0.99, ":p99");
+    check(0.999, ":p99_9");
+    check(0.5, ":p50");
+    check(0.0, ":p0");
+    check(1.0, ":p100");
+    check(0.07, ":p7");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use crate::series::labels::{METRIC_NAME, SeriesLabels};
 use crate::simulate::synth::{Channel, Event, Fleet, Kind};
 
+/// What the entity of a node is called in `sidelong.yml`.
+const ENTITY: &str = "node";
 /// What the forecast alert of a filesystem is called: `<metric>:full`.
 pub(super) const FULL: &str = ":full";
 
@@ -17,6 +19,10 @@ pub enum Witness {
     Sum,
     /// The distance from one's like.
     Peer,
+    /// What describes one thing, together.
+    Entity,
+    /// That a series is missed.
+    Absent,
     /// A forecast.
     Forecast,
 }
@@ -33,7 +39,8 @@ pub(super) struct Made {
 
 impl Witness {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Mean, Self::Ratio, Self::Sum, Self::Peer, Self::Forecast];
+    pub const ALL: [Self; 7] =
+        [Self::Mean, Self::Ratio, Self::Sum, Self::Peer, Self::Entity, Self::Absent, Self::Forecast];
 
     /// What it is called in the summary.
     pub fn name(self) -> &'static str {
@@ -42,6 +49,8 @@ impl Witness {
             Self::Ratio => "ratio",
             Self::Sum => "sum",
             Self::Peer => "peer",
+            Self::Entity => "entity",
+            Self::Absent => "absent",
             Self::Forecast => "forecast",
         }
     }
@@ -52,29 +61,34 @@ impl Witness {
             Kind::ErrorBurst => Some(Self::Ratio),
             Kind::TrafficLoss => Some(Self::Sum),
             Kind::Straggler => Some(Self::Peer),
+            Kind::Strain => Some(Self::Entity),
+            Kind::Vanish => Some(Self::Absent),
             Kind::DiskFill => Some(Self::Forecast),
             _ => (event.channel == Channel::Latency).then_some(Self::Mean),
         }
     }
 
     fn of_name(name: &str) -> Option<Self> {
-        let (_, signal) = name.rsplit_once(':')?;
-        match signal {
+        match name.rsplit_once(':').map_or("", |(_, signal)| signal) {
             "mean" => Some(Self::Mean),
             "ratio" => Some(Self::Ratio),
             "sum" => Some(Self::Sum),
             "peer" => Some(Self::Peer),
-            _ => (name.ends_with(FULL)).then_some(Self::Forecast),
+            "absent" => Some(Self::Absent),
+            _ if name == ENTITY => Some(Self::Entity),
+            _ => name.ends_with(FULL).then_some(Self::Forecast),
         }
     }
 
     /// The channels whose series it is made of.
     fn channels(self) -> &'static [Channel] {
-        use Channel::{Errors, Filesystem, Http, Latency, Memory, Node, Pod};
+        use Channel::{Cpu, Disk, Errors, Filesystem, Http, Latency, Memory, Network, Node, Pod};
         match self {
             Self::Mean => &[Latency, Http, Pod],
             Self::Ratio | Self::Sum => &[Errors, Http, Pod],
             Self::Peer => &[Memory, Node, Pod],
+            Self::Entity => &[Node, Cpu, Memory, Disk, Network],
+            Self::Absent => &[Pod],
             Self::Forecast => &[Filesystem],
         }
     }

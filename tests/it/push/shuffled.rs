@@ -24,6 +24,8 @@ signals:
     - {name: requests, match: http_requests_total, by: [namespace], step: 15s}
     - {name: received, match: node_network_receive_bytes_total, step: 15s}
   peers: [{match: container_memory_working_set_bytes, without: [pod], step: 15s}]
+  entities: [{name: node, match: '{__name__=~"node_.+"}', by: [instance]}]
+rules: [{match: '{__name__!=""}', absence: {after: 3, seen_for: 20m}}]
 "#;
 
 /// The requests of each sender, in its order. Each has its own nodes, and scrapes them at its own moment of a step.
@@ -67,7 +69,7 @@ enum Turns {
 async fn play(requests: &[Vec<Bytes>], turns: Turns) -> BTreeSet<Point> {
     let scratch = Scratch::new();
     let downstream = Scripted::downstream().await;
-    let sidelong = Sidelong::start(&scratch, &(gateway(&downstream, "") + SIGNALS)).await;
+    let sidelong = Sidelong::start(&scratch, &(gateway(&downstream, "").replace(RULES, "") + SIGNALS)).await;
     let connections: Vec<Kept> = requests.iter().map(|_| Kept::new()).collect();
     let url = sidelong.url("/api/v1/write");
     let send = async |sender: usize, steps: std::ops::Range<usize>| {
@@ -113,13 +115,16 @@ async fn play(requests: &[Vec<Bytes>], turns: Turns) -> BTreeSet<Point> {
 async fn the_demo_by_four_senders_in_any_order_gives_the_same_bits() {
     let requests = requests();
     let in_order = play(&requests, Turns::InOrder).await;
-    for made in ["http_request_duration_seconds:mean", "errors:ratio", "requests:sum", "received:sum"] {
+    for made in ["http_request_duration_seconds:mean", "errors:ratio", "requests:sum", "received:sum", "node"]
+    {
         let of = |point: &&Point| point.labels["for"] == made;
         assert!(in_order.iter().filter(of).count() > 300, "{made}");
     }
     let peers = in_order.iter().filter(|point| point.labels["for"].ends_with(":peer"));
     assert!(peers.clone().count() > 300 * INSTANCES as usize);
     assert!(peers.into_iter().any(|point| f64::from_bits(point.bits) >= 1.0), "a straggler is found");
+    let absent = in_order.iter().filter(|point| point.labels["for"].ends_with(":absent"));
+    assert!(absent.count() > 0, "a pod that vanishes is missed");
     for turns in [Turns::LastFirst, Turns::AtOnce] {
         let other = play(&requests, turns).await;
         let differ: Vec<_> = in_order.symmetric_difference(&other).take(4).collect();

@@ -61,13 +61,19 @@ fn what_is_larger_is_never_less_of_an_anomaly() {
 }
 
 #[test]
-fn what_has_often_been_so_is_no_anomaly() {
-    let mut entity = Entity::new();
-    for round in 0..100 {
-        entity.calm(14);
-        entity.step(3.0, 2.0, 2.0, &Demands::default());
-        assert!(round < 99 || entity.step(3.0, 2.0, 2.0, &Demands::default()) < 1.0);
-    }
+fn what_has_often_been_so_counts_for_less() {
+    let score = |often: bool| {
+        let mut entity = Entity::new();
+        for _ in 0..300 {
+            entity.calm(4);
+            let of_the_fifth = if often { [3.0, 2.0, 2.0] } else { [0.3, 0.2, 0.2] };
+            entity.step(of_the_fifth[0], of_the_fifth[1], of_the_fifth[2], &Demands::default());
+        }
+        entity.calm(4);
+        entity.step(3.0, 2.0, 2.0, &Demands::default())
+    };
+    let (first, often) = (score(false), score(true));
+    assert!(first > 1.0 && often < 0.7 * first, "{first} {often}");
 }
 
 #[test]
