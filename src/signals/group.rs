@@ -71,6 +71,15 @@ pub(super) type Pairs = Vec<(String, String)>;
 /// Number of an entry, and the hash of the labels of a group.
 pub(super) type Identity = (u16, Key);
 
+/// The end of what is made of the whole of a group.
+#[derive(Debug, Default)]
+struct End {
+    /// When all parts had ended, until what is made of them has.
+    at_ms: Option<i64>,
+    /// Time of the newest sample that was made.
+    made_ms: Option<i64>,
+}
+
 #[derive(Debug)]
 pub(super) struct Group {
     /// Its number in its scope, and by what it is found there.
@@ -84,6 +93,7 @@ pub(super) struct Group {
     /// Parts of which something is made and that have ended, each with the time: what is made of them ends once the
     /// steps before are closed.
     ends: Vec<(i64, u32)>,
+    end: End,
     /// The places that all of it takes.
     _seat: Seat,
     seats_of_parts: Vec<Option<Seat>>,
@@ -111,6 +121,7 @@ impl Group {
             memory: spec.memory(),
             made,
             ends: Vec::new(),
+            end: End::default(),
             _seat: seat,
             seats_of_parts: Vec::new(),
         })
@@ -154,11 +165,9 @@ impl Group {
     /// A sample of a part.
     #[inline]
     pub(super) fn put(&mut self, part: u32, timestamp_ms: i64, value: f64, queue: &mut Queue) -> Put {
-        let Self { index, spec, steps, memory, made, .. } = self;
-        let mut close = |closed: &Closed<'_>| make(spec, *index, closed, memory, made, queue);
-        let put = steps.put(part, timestamp_ms, value, &mut close);
-        if !self.ends.is_empty() {
-            self.end_parts(queue);
+        let put = self.walk(queue, |steps, close| steps.put(part, timestamp_ms, value, close));
+        if !self.ends.is_empty() || self.end.at_ms.is_some() {
+            self.end_due(queue);
         }
         put
     }
@@ -179,39 +188,54 @@ impl Group {
 
     /// A part ended at `timestamp_ms`, and may come back.
     pub(super) fn end(&mut self, part: u32, timestamp_ms: i64, queue: &mut Queue) {
-        let Self { index, spec, steps, memory, made, .. } = self;
-        let mut close = |closed: &Closed<'_>| make(spec, *index, closed, memory, made, queue);
-        steps.end(part, timestamp_ms, &mut close);
+        self.walk(queue, |steps, close| steps.end(part, timestamp_ms, close));
         if self.made_of_parts() {
             self.ends.push((timestamp_ms, part));
-            self.end_parts(queue);
-        } else if self.steps.present() == 0 {
-            let end_ms = self.steps.newest_ms();
-            (0..self.made.len() as u32).for_each(|output| self.end_output(output, end_ms, queue));
+        } else if self.end.at_ms.is_none() {
+            self.end.at_ms = self.steps.ended_ms();
         }
+        self.end_due(queue);
     }
 
     /// Ends what was made of parts that have ended, if nothing more of them can come.
-    fn end_parts(&mut self, queue: &mut Queue) {
+    fn end_due(&mut self, queue: &mut Queue) {
         for (end_ms, part) in std::mem::take(&mut self.ends) {
             if self.steps.are_closed_before(end_ms) {
-                self.end_output(part, end_ms, queue);
+                end_output(&mut self.made, (self.index, part), end_ms, queue);
             } else {
                 self.ends.push((end_ms, part));
             }
+        }
+        if self.end.at_ms.is_some_and(|end_ms| self.steps.are_closed_before(end_ms)) {
+            self.end.come(self.index, &mut self.made, queue);
         }
     }
 
     /// A part that has ended is forgotten.
     pub(super) fn leave(&mut self, part: u32, queue: &mut Queue) {
-        let Self { index, spec, steps, memory, made, .. } = self;
-        let mut close = |closed: &Closed<'_>| make(spec, *index, closed, memory, made, queue);
-        steps.leave(part, &mut close);
+        self.walk(queue, |steps, close| steps.leave(part, close));
         self.memory.leave(part);
-        self.end_parts(queue);
+        self.end_due(queue);
         if let Some(seat) = self.seats_of_parts.get_mut(part as usize) {
             *seat = None;
         }
+    }
+
+    /// Has made of the steps that are closed by `walk` what is to be made of them.
+    #[inline]
+    fn walk<T>(
+        &mut self,
+        queue: &mut Queue,
+        walk: impl FnOnce(&mut Steps, &mut dyn FnMut(&Closed<'_>)) -> T,
+    ) -> T {
+        let Self { index, spec, steps, memory, made, end, .. } = self;
+        walk(steps, &mut |closed| {
+            // What comes after the end is a beginning.
+            if end.at_ms.is_some_and(|end_ms| closed.at_ms > end_ms) {
+                end.come(*index, made, queue);
+            }
+            end.made_ms = make(spec, *index, closed, memory, made, queue).or(end.made_ms);
+        })
     }
 
     /// Whether nobody is left in it.
@@ -264,17 +288,29 @@ impl Group {
     fn made_of_parts(&self) -> bool {
         !self.seats_of_parts.is_empty()
     }
+}
 
-    fn end_output(&mut self, output: u32, timestamp_ms: i64, queue: &mut Queue) {
-        let Some(series) = self.made.get_mut(output as usize) else { return };
-        if std::mem::take(&mut series.told) {
-            let of = MadeId { group: self.index, output };
-            queue.push_back(Made { of, sample: Sample { timestamp_ms, value: stale_marker() }, given: None });
-        }
+// === impl End ===
+
+impl End {
+    /// Ends what was made of the group of this `index`, behind all that was made.
+    fn come(&mut self, index: u32, made: &mut [MadeSeries], queue: &mut Queue) {
+        let Some(end_ms) = self.at_ms.take() else { return };
+        let end_ms = self.made_ms.map_or(end_ms, |made_ms| end_ms.max(made_ms.saturating_add(1)));
+        (0..made.len() as u32).for_each(|output| end_output(made, (index, output), end_ms, queue));
     }
 }
 
-/// Has made of a step what is to be made of it.
+/// Ends one series that is made of the group of this index, unless it has.
+fn end_output(made: &mut [MadeSeries], (group, output): (u32, u32), timestamp_ms: i64, queue: &mut Queue) {
+    let Some(series) = made.get_mut(output as usize) else { return };
+    if std::mem::take(&mut series.told) {
+        let of = MadeId { group, output };
+        queue.push_back(Made { of, sample: Sample { timestamp_ms, value: stale_marker() }, given: None });
+    }
+}
+
+/// Has made of a step what is to be made of it, and tells its time if that is anything.
 fn make(
     spec: &Spec,
     group: u32,
@@ -282,7 +318,7 @@ fn make(
     memory: &mut Memory,
     made: &mut [MadeSeries],
     queue: &mut Queue,
-) {
+) -> Option<i64> {
     let timestamp_ms = closed.timestamp_ms;
     let before = queue.len();
     spec.make(closed, memory, |output, value, given| {
@@ -292,7 +328,8 @@ fn make(
             queue.push_back(Made { of, sample: Sample { timestamp_ms, value }, given });
         }
     });
-    if spec.name_for_part("").is_some() && queue.len() == before {
+    let is_made = queue.len() > before;
+    if spec.name_for_part("").is_some() && !is_made {
         // There are too few of them by now to say anything of each other.
         for (output, series) in made.iter_mut().enumerate().filter(|(_, series)| series.told) {
             series.told = false;
@@ -300,6 +337,7 @@ fn make(
             queue.push_back(Made { of, sample: Sample { timestamp_ms, value: stale_marker() }, given: None });
         }
     }
+    is_made.then_some(timestamp_ms)
 }
 
 // === impl MadeSeries ===

@@ -8,11 +8,16 @@
 //! away for longer than twice the watermark is new when it comes back, and is waited for until that is certain. Where
 //! the parts are known beforehand (the sum and the count of a histogram) nothing of this is needed.
 //!
+//! No step is closed before half of the parts that are there have come to it, nor by the watermark before half of them have
+//! gone on by that: a part whose clock is ahead moves nobody else. To close a step later than it might be changes nothing of
+//! what is in it.
+//!
 //! Watermark and lateness are those of Akidau et al., The Dataflow Model, VLDB 2015.
 
 use std::collections::VecDeque;
 
-/// Steps that may be open at a time; beyond it the oldest is closed, as if the watermark had passed.
+/// Steps that may be open at a time. Beyond it the oldest is closed, as if the watermark had passed; or the newest is
+/// given up, where it is further ahead than that and few are there.
 const MAX_OPEN: usize = 128;
 /// Watermarks without a sample after which a part is new when it comes back.
 const AWAY_WATERMARKS: i64 = 2;
@@ -45,19 +50,23 @@ pub(super) struct Steps {
     /// Steps in order.
     open: VecDeque<Step>,
     spare: Vec<Step>,
-    /// The newest step, and the newest sample in it.
+    /// The newest step.
     newest_ms: i64,
-    newest_sample_ms: i64,
     closed_ms: i64,
     /// Parts that have not left, and those of them that are there.
     members: usize,
     present: usize,
+    /// Those of them that have come to the oldest open step or a later one, and that have gone on by the watermark.
+    reached: usize,
+    passed: usize,
 }
 
 /// A step that is closed, as who makes something of it sees it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Closed<'a> {
-    /// Timestamp of its newest sample.
+    /// Time at which it begins.
+    pub(super) at_ms: i64,
+    /// Timestamp of the newest sample that counts.
     pub(super) timestamp_ms: i64,
     parts: &'a [Part],
     order: &'a [u32],
@@ -71,7 +80,7 @@ pub(super) enum Put {
     Taken,
     /// Its part has shown a sample of the same step before, or is too new to count.
     Passed,
-    /// Its step was closed without it.
+    /// Its step was closed without it, or one so far ahead was given up.
     Late,
 }
 
@@ -88,11 +97,21 @@ struct Part {
     ended_ms: Option<i64>,
 }
 
+/// How a part stands to the oldest open step.
+#[derive(Clone, Copy, Debug)]
+struct Stands {
+    present: bool,
+    /// It has come to that step or a later one.
+    reached: bool,
+    /// It has gone on by more than the watermark.
+    passed: bool,
+}
+
 #[derive(Debug, Default)]
 struct Step {
     at_ms: i64,
     newest_ms: i64,
-    /// Parts that were expected when it was opened, and those of them that are still waited for.
+    /// Parts that are expected since it is the oldest, and those of them that are still waited for.
     expected: usize,
     missing: usize,
     /// Parts that have come.
@@ -132,10 +151,11 @@ impl Steps {
             open: VecDeque::new(),
             spare: Vec::new(),
             newest_ms: i64::MIN,
-            newest_sample_ms: i64::MIN,
             closed_ms: i64::MIN,
             members: 0,
             present: 0,
+            reached: 0,
+            passed: 0,
         }
     }
 
@@ -164,10 +184,8 @@ impl Steps {
 
     /// Lets a part go; its place is given away once the steps that know it are closed.
     pub(super) fn leave(&mut self, part: u32, close: &mut dyn FnMut(&Closed<'_>)) {
-        let who = &mut self.parts[part as usize];
-        self.present -= usize::from(who.is_present());
+        self.change(part, |who| who.left = true);
         self.members -= 1;
-        who.left = true;
         self.settle(part);
         self.free.push((self.open.back().map_or(i64::MIN, |step| step.at_ms), part));
         self.close_due(close);
@@ -183,15 +201,17 @@ impl Steps {
         self.present
     }
 
+    /// When the last of the parts ended, if none that counts is left by then. Who is too new to count says nothing: it may as
+    /// well come later.
+    pub(super) fn ended_ms(&self) -> Option<i64> {
+        let ended_ms = self.parts.iter().filter_map(|part| part.ended_ms).max()?;
+        let goes_on = |part: &Part| part.is_present() && part.counts(ended_ms, &self.pace);
+        (!self.parts.iter().any(goes_on)).then_some(ended_ms)
+    }
+
     /// Whether no step before `at_ms` is open.
     pub(super) fn are_closed_before(&self, at_ms: i64) -> bool {
         self.open.front().is_none_or(|step| step.at_ms >= at_ms)
-    }
-
-    /// Time of the newest sample, or end, of any part.
-    pub(super) fn newest_ms(&self) -> i64 {
-        let ended = self.parts.iter().filter_map(|part| part.ended_ms).max();
-        ended.map_or(self.newest_sample_ms, |ended_ms| ended_ms.max(self.newest_sample_ms))
     }
 
     /// Bytes that lie apart.
@@ -212,18 +232,17 @@ impl Steps {
         close: &mut dyn FnMut(&Closed<'_>),
     ) -> Put {
         let at_ms = self.pace.step_of(timestamp_ms);
-        let who = &mut self.parts[part as usize];
-        if at_ms == who.newest_ms {
+        if at_ms == self.parts[part as usize].newest_ms {
             return Put::Passed;
         }
-        self.present += usize::from(!who.is_present());
-        who.come(at_ms, &self.pace);
-        let counts = who.counts(at_ms, &self.pace);
+        let pace = self.pace;
+        self.change(part, |who| who.come(at_ms, &pace));
+        let counts = self.parts[part as usize].counts(at_ms, &pace);
         if at_ms <= self.closed_ms {
             return if counts { Put::Late } else { Put::Passed };
         }
         let index = self.step(at_ms);
-        self.skip(part, index);
+        self.settle_before(part, at_ms);
         let step = &mut self.open[index];
         if step.values.len() <= part as usize {
             step.values.resize(part as usize + 1, OTHER);
@@ -232,40 +251,79 @@ impl Steps {
         if is_expected(*place) {
             step.missing -= 1;
         }
-        *place = if counts { value } else { OTHER };
-        step.came += usize::from(counts);
-        step.newest_ms = step.newest_ms.max(timestamp_ms);
+        *place = OTHER;
+        if counts {
+            // Who does not count must not change anything: it may as well come once the step is closed.
+            *place = value;
+            step.came += 1;
+            step.newest_ms = step.newest_ms.max(timestamp_ms);
+        }
         self.newest_ms = self.newest_ms.max(at_ms);
-        self.newest_sample_ms = self.newest_sample_ms.max(timestamp_ms);
-        self.close_due(close);
-        if counts { Put::Taken } else { Put::Passed }
+        let given_up = self.close_due(close);
+        match (counts, given_up) {
+            (false, _) => Put::Passed,
+            (true, false) => Put::Taken,
+            (true, true) => Put::Late,
+        }
     }
 
     /// The part says that it ends at `timestamp_ms`.
     pub(super) fn end(&mut self, part: u32, timestamp_ms: i64, close: &mut dyn FnMut(&Closed<'_>)) {
-        let who = &mut self.parts[part as usize];
-        self.present -= usize::from(who.is_present());
-        who.ended_ms = Some(timestamp_ms);
+        self.change(part, |who| who.ended_ms = Some(timestamp_ms));
         self.settle(part);
         self.close_due(close);
     }
 
-    /// No step waits for the part any more.
-    fn settle(&mut self, part: u32) {
-        self.skip(part, self.open.len());
+    /// Changes what is known of a part.
+    #[inline]
+    fn change(&mut self, part: u32, change: impl FnOnce(&mut Part)) {
+        let front_ms = self.open.front().map(|front| front.at_ms);
+        let who = &mut self.parts[part as usize];
+        let before = who.stands(front_ms, &self.pace);
+        change(who);
+        let after = who.stands(front_ms, &self.pace);
+        let count = |all: &mut usize, of: fn(&Stands) -> bool| {
+            *all = *all + usize::from(of(&after)) - usize::from(of(&before));
+        };
+        count(&mut self.present, |stands| stands.present);
+        count(&mut self.reached, |stands| stands.reached);
+        count(&mut self.passed, |stands| stands.passed);
     }
 
-    /// No step before the one of index `behind` waits for the part any more.
+    /// Nobody waits for the part any more.
+    fn settle(&mut self, part: u32) {
+        self.settle_before(part, i64::MAX);
+    }
+
+    /// The oldest step, if it is before the one at `at_ms`, does not wait for the part any more.
     #[inline]
-    fn skip(&mut self, part: u32, behind: usize) {
-        for step in self.open.iter_mut().take(behind) {
-            if let Some(place) = step.values.get_mut(part as usize)
-                && is_expected(*place)
-            {
-                *place = OTHER;
-                step.missing -= 1;
+    fn settle_before(&mut self, part: u32, at_ms: i64) {
+        if let Some(front) = self.open.front_mut().filter(|front| front.at_ms < at_ms)
+            && let Some(place) = front.values.get_mut(part as usize)
+            && is_expected(*place)
+        {
+            *place = OTHER;
+            front.missing -= 1;
+        }
+    }
+
+    /// Another step is the oldest now: whom it waits for is decided by what is known by now.
+    fn look_ahead(&mut self) {
+        (self.reached, self.passed) = (0, 0);
+        let Some(front) = self.open.front_mut() else { return };
+        front.values.resize(self.parts.len(), OTHER);
+        (front.expected, front.missing) = (front.came, 0);
+        for (place, part) in front.values.iter_mut().zip(&self.parts) {
+            let stands = part.stands(Some(front.at_ms), &self.pace);
+            self.reached += usize::from(stands.reached);
+            self.passed += usize::from(stands.passed);
+            if place.is_nan() {
+                let waits = part.is_expected(front.at_ms, &self.pace);
+                *place = if waits { EXPECTED } else { OTHER };
+                front.missing += usize::from(waits);
             }
         }
+        front.expected += front.missing;
     }
 
     /// Index of the step at `at_ms`, which is opened if need be.
@@ -279,6 +337,9 @@ impl Steps {
         if self.open.get(index).is_none_or(|step| step.at_ms != at_ms) {
             let step = self.opened(at_ms);
             self.open.insert(index, step);
+            if index == 0 {
+                self.look_ahead();
+            }
         }
         index
     }
@@ -286,26 +347,36 @@ impl Steps {
     fn opened(&mut self, at_ms: i64) -> Step {
         let mut step = self.spare.pop().unwrap_or_default();
         (step.at_ms, step.newest_ms) = (at_ms, i64::MIN);
-        let mark = |part: &Part| if part.is_expected(at_ms, &self.pace) { EXPECTED } else { OTHER };
         step.values.clear();
-        step.values.extend(self.parts.iter().map(mark));
-        step.expected = step.values.iter().filter(|mark| is_expected(**mark)).count();
-        (step.missing, step.came) = (step.expected, 0);
+        step.values.resize(self.parts.len(), OTHER);
+        (step.expected, step.missing, step.came) = (0, 0, 0);
         step
     }
 
-    /// Closes the steps at the front that are complete, or that the watermark has passed.
+    /// Closes the steps at the front that are complete, or that the watermark has passed. Whether there were too many and
+    /// the newest was given up.
     #[inline]
-    fn close_due(&mut self, close: &mut dyn FnMut(&Closed<'_>)) {
+    fn close_due(&mut self, close: &mut dyn FnMut(&Closed<'_>)) -> bool {
         while let Some(front) = self.open.front() {
-            let complete = front.is_complete(&self.pace);
-            let passed = self.newest_ms.saturating_sub(front.at_ms) > self.pace.watermark_ms;
-            if !complete && !passed && self.open.len() <= MAX_OPEN {
-                return;
+            let are_half = |parts: usize| 2 * parts >= self.present;
+            let is_behind = |ms: i64| ms.saturating_sub(front.at_ms) > self.pace.watermark_ms;
+            let complete = front.is_complete(&self.pace) && are_half(self.reached);
+            let passed = is_behind(self.newest_ms) && are_half(self.passed);
+            if !complete && !passed {
+                if self.open.len() <= MAX_OPEN {
+                    return false;
+                }
+                if self.open.back().is_some_and(|back| is_behind(back.at_ms)) {
+                    self.spare.clear();
+                    self.spare.extend(self.open.pop_back());
+                    return true;
+                }
             }
-            let Some(step) = self.open.pop_front() else { return };
+            let Some(step) = self.open.pop_front() else { return false };
             self.closed_ms = step.at_ms;
+            self.look_ahead();
             close(&Closed {
+                at_ms: step.at_ms,
                 timestamp_ms: step.newest_ms,
                 parts: &self.parts,
                 order: &self.order,
@@ -315,6 +386,7 @@ impl Steps {
                 self.spare.push(step);
             }
         }
+        false
     }
 }
 
@@ -337,6 +409,17 @@ impl Part {
     /// Whether it has shown a sample and has not ended.
     fn is_present(&self) -> bool {
         !self.left && self.ended_ms.is_none() && self.since_ms.is_some()
+    }
+
+    /// How it stands to the oldest step.
+    #[inline]
+    fn stands(&self, front_ms: Option<i64>, pace: &Pace) -> Stands {
+        let present = self.is_present();
+        let Some(front_ms) = front_ms.filter(|_| present) else {
+            return Stands { present, reached: false, passed: false };
+        };
+        let passed = self.newest_ms.saturating_sub(front_ms) > pace.watermark_ms;
+        Stands { present, reached: self.newest_ms >= front_ms, passed }
     }
 
     /// A sample of it belongs to the step at `at_ms`.

@@ -102,30 +102,97 @@ fn the_place_of_a_part_that_left_is_given_to_another_and_its_values_are_not() {
     assert_eq!(closed, [(300_000, vec![1.0])], "it has yet to be known for long enough");
 }
 
-/// Samples of parts that come, miss some minutes, end and come back, each part with a delay of its own.
-fn lives() -> impl Strategy<Value = Vec<Vec<bool>>> {
-    prop::collection::vec(prop::collection::vec(prop::bool::weighted(0.85), 40), 2..6)
+#[test]
+fn a_part_whose_clock_is_ahead_makes_nobody_else_late() {
+    let mut steps = group(PACE, 3);
+    let ahead =
+        |sample: (u32, i64, f64)| if sample.0 == 2 { (2, sample.1 + 7_200_000, sample.2) } else { sample };
+    let mut counted = 0;
+    for (part, at_ms, value) in minutes(3, 0..400).into_iter().map(ahead) {
+        let put = steps.put(part, at_ms, value, &mut |step| {
+            let roles: Vec<_> = step.values().map(|(_, part, _)| part).collect();
+            // Behind the two hours for which nobody else was there, nobody is left out.
+            if step.at_ms > 10 * 60_000 {
+                assert_eq!(&roles[..2], [0, 1], "{}", step.at_ms);
+                counted += 1;
+            }
+        });
+        assert!(put != Put::Late || part == 2, "{part} {at_ms}");
+        assert!(steps.open.len() <= MAX_OPEN);
+    }
+    assert_eq!(counted, 389);
+}
+
+/// What a part does in a minute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Minute {
+    Shows,
+    Misses,
+    Ends,
+    /// Ends, is forgotten, and joins anew with the next sample.
+    Leaves,
+}
+
+/// Parts that come, late perhaps, miss some minutes, end, leave and come back, each with a delay of its own.
+fn lives() -> impl Strategy<Value = Vec<Vec<Minute>>> {
+    use Minute::{Ends, Leaves, Misses, Shows};
+    let minute = prop_oneof![40 => Just(Shows), 5 => Just(Misses), 1 => Just(Ends), 1 => Just(Leaves)];
+    let life = (0..15_usize, prop::collection::vec(minute, 60)).prop_map(|(late, mut life)| {
+        life[..late.saturating_sub(7)].fill(Misses);
+        life
+    });
+    prop::collection::vec(life, 2..7)
 }
 
 proptest! {
     #[test]
-    fn any_interleaving_within_the_watermark_gives_the_same_bits(lives in lives(), delays in prop::collection::vec(0..120_i64, 5), step in prop::sample::select(vec![0, 60_000])) {
+    fn any_interleaving_within_the_watermark_gives_the_same_bits(
+        lives in lives(),
+        delays in prop::collection::vec(0..120_i64, 7),
+        step in prop::sample::select(vec![0, 60_000]),
+    ) {
         let pace = Pace { step_ms: step, ..PACE };
-        let samples: Vec<(u32, i64, f64)> = lives.iter().enumerate().flat_map(|(part, life)| {
-            let there = life.iter().enumerate().filter(|(_, there)| **there);
-            there.map(move |(minute, _)| (part as u32, minute as i64 * 60_000, (part * 100 + minute) as f64))
+        let events: Vec<(usize, i64, Minute)> = lives.iter().enumerate().flat_map(|(part, life)| {
+            // In steps of the clock each part has its own second.
+            let second = if step == 0 { 0 } else { part as i64 * 1_000 };
+            life.iter().enumerate().map(move |(minute, what)| (part, minute as i64 * 60_000 + second, *what))
         }).collect();
         // In order of arrival: each part is late by its own delay.
         let arrive = |delays: &[i64]| {
-            let mut order = samples.clone();
-            order.sort_by_key(|(part, at_ms, _)| (at_ms + delays[*part as usize] * 1_000, *part));
-            let mut steps = group(pace, lives.len() as u32);
-            let mut closed = closed_by(&mut steps, &order);
-            // What the end of the samples leaves open is closed by what comes a long time after.
-            closed.extend(closed_by(&mut steps, &[(0, 40 * 60_000 + 3_600_000, 0.0)]));
-            closed.retain(|(_, values)| !values.is_empty());
-            closed
+            let mut order = events.clone();
+            order.sort_by_key(|(part, at_ms, _)| (at_ms + delays[*part] * 1_000, *part));
+            let mut steps = Steps::new(pace);
+            let mut places = vec![None; lives.len()];
+            let mut closed = Vec::new();
+            let mut close = |step: &Closed<'_>| {
+                let values: Vec<_> = step.values().map(|(.., value)| value).collect();
+                if !values.is_empty() {
+                    closed.push((step.timestamp_ms, values));
+                }
+            };
+            for (part, at_ms, what) in order {
+                match what {
+                    Minute::Misses => {}
+                    Minute::Shows => {
+                        let place = *places[part].get_or_insert_with(|| steps.join(part as u64, 0));
+                        let put = steps.put(place, at_ms, (part as i64 * 100_000_000 + at_ms) as f64, &mut close);
+                        prop_assert_ne!(put, Put::Late);
+                    }
+                    Minute::Ends | Minute::Leaves => {
+                        let Some(place) = places[part] else { continue };
+                        steps.end(place, at_ms, &mut close);
+                        if what == Minute::Leaves {
+                            steps.leave(place, &mut close);
+                            places[part] = None;
+                        }
+                    }
+                }
+            }
+            // What is left open is closed when all have ended.
+            places.iter().flatten().for_each(|place| steps.end(*place, 4_000_000, &mut close));
+            prop_assert!(steps.open.is_empty());
+            Ok(closed)
         };
-        prop_assert_eq!(arrive(&[0; 5]), arrive(&delays));
+        prop_assert_eq!(arrive(&[0; 7])?, arrive(&delays)?);
     }
 }

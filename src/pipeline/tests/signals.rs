@@ -147,6 +147,25 @@ fn a_sum_has_the_labels_that_it_is_made_by_and_ends_with_its_last_part() {
 }
 
 #[test]
+fn whether_a_sum_ends_between_two_parts_does_not_depend_on_which_of_them_comes_first() {
+    let play = |first: usize| {
+        let mut house = house(SUM);
+        push_memory(&mut house, 0..8, &["a"]);
+        let end = START + 8 * MINUTE;
+        let news =
+            [(memory("api", "a"), at(end, stale_marker())), (memory("api", "b"), at(end - 1_000, 5.0))];
+        house.push(&[news[first].clone()]);
+        let mut ended = ends(&house, "anomaly_score");
+        house.push(&[news[1 - first].clone()]);
+        ended.extend(ends(&house, "anomaly_score"));
+        push_memory(&mut house, 9..15, &["b"]);
+        (ended, made(&house, "memory:sum", &[("job", "api")]))
+    };
+    assert_eq!(play(0), (vec![START + 8 * MINUTE], Some(at(START + 14 * MINUTE, 24.0))));
+    assert_eq!(play(0), play(1));
+}
+
+#[test]
 fn a_rule_decides_about_what_is_made_by_its_name() {
     let mut house = house(&format!("{SUM}\nrules: [{{match: 'memory:sum', provide_series: [yhat]}}]"));
     push_memory(&mut house, 0..30, &["a"]);
