@@ -85,7 +85,8 @@ type Row = BTreeMap<String, String>;
 
 /// What a gauge shows, and what a counter shows that grows by as much each minute.
 fn samples(is_counter: bool) -> Vec<(i64, f64)> {
-    let start = now() / 60_000 - SAMPLES;
+    // A moment that is always the same: which season serves best depends on the hour.
+    let start = 29_400_265 - SAMPLES;
     let wave =
         |i: i64| ((start + i) % 1_440 - 720).abs() as f64 / 72.0 + (i * 7_919 % 1_013) as f64 / 1_013.0;
     let value = |i: i64| if FAR.contains(&(i as usize)) { 60.0 } else { wave(i) };
