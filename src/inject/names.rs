@@ -1,7 +1,7 @@
 //! What the injected series are called.
 
 use crate::detect::{Horizon, Horizons};
-use crate::rules::{self, FAN};
+use crate::rules::{self, FAN, FAN_SIZE};
 use crate::series::labels::{Interner, METRIC_NAME, Pair};
 
 /// A series that Sidelong makes of what it scored.
@@ -39,7 +39,8 @@ pub struct Fan {
     /// How far ahead.
     pub horizon: Horizon,
     /// The names of the expected value and of the lower and the upper edge of its band.
-    pub names: [&'static Pair; FAN.len()],
+    // A number of its own: that of the array, asked for in a type, is a cycle to an optimising compiler.
+    pub names: [&'static Pair; FAN_SIZE],
 }
 
 /// The series of several horizons.

@@ -11,4 +11,4 @@ pub use config::{RawRule, RuleError};
 pub use preset::Preset;
 pub use rule::{Absence, Bounds, Direction, Emit, Inheritance, Kind, Output, Outputs, Rule, Sides};
 pub use selector::{MatchOp, Matcher, Selector, SelectorError};
-pub use set::{FAN, OutputNames, RuleId, RuleSet, RuleSetError, is_forecast};
+pub use set::{FAN, FAN_SIZE, OutputNames, RuleId, RuleSet, RuleSetError, is_forecast};

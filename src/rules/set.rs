@@ -32,8 +32,10 @@ pub struct OutputNames {
     around: Vec<(String, String)>,
 }
 
-/// What the three series of a forecast are called before the horizon.
-pub const FAN: [&str; 3] = [Output::Yhat.as_str(), Output::YhatLower.as_str(), Output::YhatUpper.as_str()];
+/// How many series a forecast has.
+pub const FAN_SIZE: usize = 3;
+/// What they are called before the horizon.
+pub const FAN: [&str; FAN_SIZE] = [Output::Yhat.as_str(), Output::YhatLower.as_str(), Output::YhatUpper.as_str()];
 
 /// Why rules do not make a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
