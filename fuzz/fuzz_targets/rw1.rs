@@ -1,11 +1,12 @@
 //! Any bytes as a decompressed 1.0 request: no panic, the same when read again, and where prost reads it too,
-//! the same samples and native histograms.
+//! the same samples and native histograms; what is made of each two of these in a row is a number, or nothing.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use sidelong::batch::{Batch, LabelSource, NativeHistogram};
+use sidelong::signals::Native;
 use sidelong::wire::generated::prometheus::WriteRequest;
 use sidelong::wire::remote_write::{ElementLimits, Walked, receive, v1};
 
@@ -25,6 +26,16 @@ fuzz_target!(|raw: &[u8]| {
             read_it.is_ok().then_some((read.timestamp_ms, read.sum.to_bits()))
         });
         let sums: Vec<_> = sums.collect();
+        // What the corridor makes of two in a row.
+        let (native, mut before) = (Native::new(Vec::new(), true, true, Some(0.99)), None);
+        for at in &once.histograms.messages {
+            let mut now = NativeHistogram::default();
+            if v1::Labels { raw }.read_histogram(at, 100, &mut now).is_ok() {
+                let made = before.as_ref().map(|before| native.between(before, &now));
+                assert!(made.into_iter().flatten().flatten().all(f64::is_finite));
+                before = Some(now);
+            }
+        }
         if let Ok(request) = WriteRequest::decode(raw) {
             let histograms = request.timeseries.iter().flat_map(|series| &series.histograms);
             let histograms: Vec<_> = histograms.map(|one| (one.timestamp, one.sum.to_bits())).collect();

@@ -1,11 +1,12 @@
 //! Any bytes as a decompressed 2.0 request: no panic, and where prost reads it too, the same samples
-//! and native histograms.
+//! and native histograms; what is made of each two of these in a row is a number, or nothing.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 use sidelong::batch::{Batch, LabelSource, NativeHistogram};
+use sidelong::signals::Native;
 use sidelong::wire::generated::io::prometheus::write::v2::Request;
 use sidelong::wire::remote_write::{ElementLimits, receive, v2};
 
@@ -23,6 +24,16 @@ fuzz_target!(|raw: &[u8]| {
             read_it.is_ok().then_some((read.timestamp_ms, read.sum.to_bits()))
         });
         let sums: Vec<_> = sums.collect();
+        // What the corridor makes of two in a row.
+        let (native, mut before) = (Native::new(Vec::new(), true, true, Some(0.99)), None);
+        for at in &batch.histograms.messages {
+            let mut now = NativeHistogram::default();
+            if v2::Labels { raw, symbols: &symbols }.read_histogram(at, 100, &mut now).is_ok() {
+                let made = before.as_ref().map(|before| native.between(before, &now));
+                assert!(made.into_iter().flatten().flatten().all(f64::is_finite));
+                before = Some(now);
+            }
+        }
         if let Ok(request) = Request::decode(raw) {
             let histograms = request.timeseries.iter().flat_map(|series| &series.histograms);
             let histograms: Vec<_> = histograms.map(|one| (one.timestamp, one.sum.to_bits())).collect();

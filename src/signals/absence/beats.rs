@@ -3,7 +3,7 @@
 //! A series can only be missed by others. Where its whole scope was silent, since its one sender restarted, a page could
 //! not be fetched or Sidelong itself was away, the wait for it begins anew behind the silence.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What is told apart.
 const SECOND_MS: i64 = 1_000;
@@ -13,8 +13,11 @@ const MAX_SILENCES: usize = 16;
 /// The seconds in which a scope was there.
 #[derive(Debug, Default)]
 pub(super) struct Beats {
-    /// Ends of seconds that hold samples, rising; up to the newest handled event all have come.
-    ahead: VecDeque<i64>,
+    /// Ends of seconds that hold samples; up to the newest handled event all have come. A first batch may bring a million
+    /// of them in any order.
+    ahead: BTreeSet<i64>,
+    /// The one that was heard last.
+    newest_ms: Option<i64>,
     /// The last one up to there.
     last_ms: Option<i64>,
     /// When a silence ended and how long it was: rising by time, falling by length.
@@ -29,18 +32,17 @@ impl Beats {
     pub(super) fn hear(&mut self, at_ms: i64) {
         // The end of its second: what lies in it has come when the stream has come that far.
         let beat = at_ms.div_euclid(SECOND_MS).saturating_add(1).saturating_mul(SECOND_MS);
-        if self.ahead.back() == Some(&beat) || self.last_ms.is_some_and(|last| beat <= last) {
+        if self.newest_ms == Some(beat) || self.last_ms.is_some_and(|last| beat <= last) {
             return;
         }
-        let index = self.ahead.partition_point(|other| *other < beat);
-        if self.ahead.get(index) != Some(&beat) {
-            self.ahead.insert(index, beat);
-        }
+        self.newest_ms = Some(beat);
+        self.ahead.insert(beat);
     }
 
     /// Goes on to `to_ms`: all up to there has come.
     pub(super) fn go_on(&mut self, to_ms: i64) {
-        while let Some(beat) = self.ahead.pop_front_if(|beat| *beat <= to_ms) {
+        while let Some(beat) = self.ahead.first().copied().filter(|beat| *beat <= to_ms) {
+            self.ahead.pop_first();
             let length = self.last_ms.map_or(i64::MAX, |last| beat.saturating_sub(last));
             self.last_ms = Some(beat);
             if length <= SECOND_MS {
@@ -69,7 +71,7 @@ impl Beats {
 
     /// The first beat behind `since_ms`, up to which there was none, if it lies up to `until_ms`.
     pub(super) fn first_behind(&self, since_ms: i64, until_ms: i64) -> Option<i64> {
-        let next = self.ahead.front().copied().filter(|beat| *beat <= until_ms);
+        let next = self.ahead.first().copied().filter(|beat| *beat <= until_ms);
         self.last_ms.filter(|last| *last > since_ms).or(next)
     }
 }
@@ -116,6 +118,16 @@ mod tests {
             })
             .collect();
         assert_eq!(beats(&rising).silences.len(), 2, "the one before the first, and the longest");
+    }
+
+    #[test]
+    fn a_million_seconds_in_any_order_are_heard_as_in_theirs() {
+        const MANY: i64 = 1_000_000;
+        // Each once, since the step and their number have no divisor in common; a pair of them is missing.
+        let seconds = (0..MANY).map(|n| n * 618_033 % MANY).filter(|second| *second / 2 != 250_000);
+        let shuffled = beats(&seconds.collect::<Vec<_>>());
+        assert_eq!(shuffled.end_of_silence(SECOND_MS, 1), Some(500_003 * SECOND_MS));
+        assert_eq!((shuffled.silences.len(), shuffled.last_ms), (2, Some(MANY * SECOND_MS)));
     }
 
     #[test]

@@ -50,6 +50,14 @@ impl Native {
         Self { selectors, mean, rate, quantile }
     }
 
+    /// The mean, the rate and the quantile that are made of `now`, where `before` was the one before it.
+    pub fn between(&self, before: &NativeHistogram, now: &NativeHistogram) -> [Option<f64>; 3] {
+        let (mut known, mut observed) = (Before::default(), Observed::default());
+        known.go_on(self, before, &mut observed);
+        known.go_on(self, now, &mut observed);
+        known.made
+    }
+
     /// What the made series are called behind the family.
     pub(super) fn outputs(&self) -> [Option<&str>; 3] {
         let quantile = self.quantile.as_ref().map(|quantile| quantile.name.as_str());
@@ -89,7 +97,7 @@ impl Before {
                 None => observed.take(now),
             }
             let rate =
-                before.and_then(|before| observed.rate((now.timestamp_ms - before.timestamp_ms) as f64));
+                before.and_then(|before| observed.rate(now.timestamp_ms.saturating_sub(before.timestamp_ms) as f64));
             let quantile = native.quantile.as_ref().and_then(|quantile| observed.quantile(quantile.of));
             self.made = [observed.mean().filter(|_| native.mean), rate.filter(|_| native.rate), quantile];
         }

@@ -140,7 +140,7 @@ fn zero_count_within(histogram: &NativeHistogram, threshold: f64) -> Option<f64>
     let mut zero_count = histogram.zero_count;
     for side in [&histogram.positive, &histogram.negative] {
         let counted = side.iter().filter(|(_, count)| *count != 0.0);
-        for (index, count) in counted.take_while(|(index, _)| bound(index - 1) < threshold) {
+        for (index, count) in counted.take_while(|(index, _)| bound(index.saturating_sub(1)) < threshold) {
             if bound(index) > threshold {
                 return None;
             }

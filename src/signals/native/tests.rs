@@ -237,3 +237,26 @@ proptest! {
         prop_assert!(found.iter().all(|value| *value <= reach(-5, &above) && *value >= -reach(-3, &below)));
     }
 }
+
+/// The first bucket of a histogram, and its time, are what its sender says.
+#[test]
+fn at_the_ends_of_what_can_be_counted_nothing_breaks() {
+    let native = Native::new(Vec::new(), true, true, Some(0.5));
+    for first in [i32::MIN, i32::MIN + 1, i32::MAX - 1, i32::MAX] {
+        for schema in [-4, 0, 8, 52] {
+            let at = |timestamp_ms, zero_threshold| NativeHistogram {
+                timestamp_ms,
+                schema,
+                zero_threshold,
+                positive: run(first, &[1.0, 1.0]),
+                negative: run(first, &[1.0, 1.0]),
+                count: 4.0,
+                ..NativeHistogram::default()
+            };
+            for (before, now) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MIN), (0, 1)] {
+                let made = native.between(&at(before, 0.0), &at(now, 1e-9));
+                assert!(made.into_iter().flatten().all(f64::is_finite), "{first} {schema}: {made:?}");
+            }
+        }
+    }
+}
