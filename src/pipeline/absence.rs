@@ -8,7 +8,7 @@ use super::settings::{Plan, Settings};
 use super::tally::Reason;
 use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Key, Sample, stale_marker};
-use crate::context::{Attached, Board, Effect};
+use crate::context::Effect;
 use crate::inject::{Emit, Injected, Replica};
 use crate::rules::Absence;
 use crate::series::labels::{EXPORTED_REASON, Interner, METRIC_NAME, REASON, SeriesLabels};
@@ -47,19 +47,19 @@ impl Company for Known<'_> {
 
 impl Pipeline {
     /// Has the series at `at` watched if its rule asks for it, or if it is the `up` of a target; from anew, if it was
-    /// before.
-    pub(super) fn watch(&self, settings: &Settings, series: &mut Series, at: SlotId, now_ms: i64) {
+    /// before. `false` if there is no room for its replica.
+    pub(super) fn watch(&self, settings: &Settings, series: &mut Series, at: SlotId, now_ms: i64) -> bool {
         let plan = settings.plan(series.rule);
         let habit = series.habit.take();
         habit.as_ref().and_then(|habit| habit.place()).into_iter().for_each(|place| {
             series.scope().absences().leave(place);
         });
         if series.made || !settings.watches {
-            return; // what is made of others ends when they do
+            return true; // what is made of others ends when they do
         }
         let relation = self.relation(plan, series.scope(), &series.labels);
         if plan.absence.is_none() && !relation.is_up {
-            return;
+            return true;
         }
         let mut habit = habit.unwrap_or_default();
         let enlisted = Enlisted {
@@ -72,9 +72,9 @@ impl Pipeline {
             now_ms,
         };
         let replica = settings.replica_of(series.scope(), &series.labels);
-        if series.scope().absences().watch(&replica, enlisted) {
-            series.habit = Some(habit);
-        }
+        let has_room = series.scope().absences().watch(&replica, enlisted);
+        series.habit = has_room.then_some(habit);
+        has_room
     }
 
     /// The target of a series, and those that are one and the same as it.
@@ -142,14 +142,16 @@ impl Pipeline {
         let is_page = matches!(visit.wiring, Wiring::Page { .. });
         match what {
             What::Missed { cause, score } => {
+                // What is known beforehand is no anomaly, and takes nobody's room.
+                let is_silenced = book.weigh(watch, observer.board, at_ms).is_some_and(Effect::silences);
                 if book.sent(watch).is_none() {
+                    if is_silenced {
+                        return;
+                    }
                     let sent = self.claim_absent(settings, visit.scope, book, (watch, cause), observer);
                     book.send(watch, sent);
                 }
-                let Some((labels, sent)) = book.labels_and_sent(watch) else { return };
-                // What is known beforehand is no anomaly.
-                let is_silenced =
-                    effect_at(observer.board, labels, sent, at_ms).is_some_and(Effect::silences);
+                let Some(sent) = book.sent_mut(watch) else { return };
                 let value = if is_silenced { 0.0 } else { score };
                 sent.newest = Sample { timestamp_ms: at_ms, value };
                 // A page has all of them at its end.
@@ -193,7 +195,7 @@ impl Pipeline {
         observer.tally.absences[cause as usize] += 1;
         let (name, newest) =
             (settings.names.of(Injected::AnomalyScore), Sample { timestamp_ms: 0, value: 0.0 });
-        Some(Sent { labels, name, newest, room, context: Attached::default() })
+        Some(Sent { labels, name, newest, room })
     }
 
     /// What was last sent of the absent series of `scope`.
@@ -208,13 +210,19 @@ impl Pipeline {
 // === impl Observer ===
 
 impl<E: Emit> Observer<'_, E> {
-    /// Lets a sample teach what is usual for its series, if its end would be missed.
+    /// Lets a sample teach what is usual for its series, if its end would be missed. What is suppressed teaches nothing:
+    /// neither a sample nor a time away that begins or ends there.
     #[inline]
     pub(super) fn attend(&mut self, series: &mut Series, plan: &Plan, sample: Sample) {
+        let Some(habit) = &series.habit else { return };
+        let at_ms = sample.timestamp_ms;
+        let missed = habit.missed_until(at_ms).into_iter().flatten();
+        let is_suppressed = missed.chain([at_ms]).any(|moment_ms| self.is_suppressed(series, moment_ms));
+        let wishes = plan.absence.as_deref().filter(|_| !is_suppressed);
         let Some(habit) = &mut series.habit else { return };
-        habit.note(sample.timestamp_ms, plan.absence.as_deref(), &mut self.news);
+        habit.note(at_ms, wishes, &mut self.news);
         if habit.is_up() {
-            habit.note_up(sample.timestamp_ms, sample.value > 0.0, &mut self.news);
+            habit.note_up(at_ms, sample.value > 0.0, &mut self.news);
         }
     }
 }
@@ -233,14 +241,6 @@ impl Wishes {
             told: Arc::default(),
         }
     }
-}
-
-/// What the contexts in force do with the score at `at_ms` of an absent series of `labels`.
-fn effect_at(board: &Board, labels: &SeriesLabels, sent: &mut Sent, at_ms: i64) -> Option<Effect> {
-    if sent.context.is_outdated(board) {
-        sent.context.attach(board, &labels.scored().collect::<Vec<_>>());
-    }
-    sent.context.effect_at(board, at_ms)
 }
 
 /// Whether series of this name say of targets whether they could be scraped.

@@ -173,7 +173,8 @@ impl<'a> Admission<'a> {
         self.walk.continue_behind(id);
         if let Some(series) = self.walk.series(id) {
             self.pipeline.enrol(self.settings, series, &sorted, observer);
-            self.pipeline.watch(self.settings, series, id, self.visit.now_ms);
+            let watched = self.pipeline.watch(self.settings, series, id, self.visit.now_ms);
+            observer.tally.groups_refused += u64::from(!watched);
         }
         Ok(Some(id))
     }
@@ -219,7 +220,8 @@ impl<'a> Admission<'a> {
                 sorted.sort_unstable();
                 self.pipeline.join_groups(settings, series, &sorted, observer);
             }
-            self.pipeline.watch(settings, series, id, self.visit.now_ms);
+            let watched = self.pipeline.watch(settings, series, id, self.visit.now_ms);
+            observer.tally.groups_refused += u64::from(!watched);
             let signal = plan.signal(series.labels.metric_name());
             if signal != series.signal {
                 // What was learned of the value says nothing of the rate.

@@ -110,7 +110,7 @@ impl Collector for Gauges {
         }
         let mut family = encoder.encode_descriptor(
             "sidelong_context_anomalies",
-            "Samples judged as 1 or above while a context held, by its name and by what it does with scores",
+            "Samples judged as 1 or above, and steps that absent series missed, while a context held, by its name and by what it does with scores",
             None,
             MetricType::Counter,
         )?;

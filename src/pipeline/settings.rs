@@ -164,6 +164,13 @@ impl Settings {
         if let Some(board) = Arc::get_mut(self.board.get_mut()) {
             board.follow(&before.board());
         }
+        for plan in &mut self.plans {
+            // Those that are told already count, whatever the reload has changed.
+            let same = before.plans.iter().find(|other| other.name == plan.name);
+            let told = same.and_then(|same| same.absence.as_ref()).map(|wishes| Arc::clone(&wishes.told));
+            let wishes = plan.absence.as_mut().and_then(Arc::get_mut);
+            wishes.zip(told).into_iter().for_each(|(wishes, told)| wishes.told = told);
+        }
         self.earlier_names.clone_from(&before.earlier_names);
         if !before.names.are(&self.names) {
             self.earlier_names.push((before.generation, before.names));

@@ -60,7 +60,8 @@ pub struct Tally {
     pub stale: u64,
     /// Samples of parts that came after their step was closed.
     pub late: u64,
-    /// Times that a series did not become a part of a group, since there were as many as allowed.
+    /// Times that a series did not become a part of a group, or was not watched with those of its replica, since there
+    /// were as many as allowed.
     pub groups_refused: u64,
     /// Series that went on with what another one had learned.
     pub inherited: u64,

@@ -282,7 +282,7 @@ impl PushMetrics {
         );
         registry.register(
             "sidelong_signal_groups_refused",
-            "Times that a series did not become a part of a group for lack of room: signals.max_groups, max_series of an entry",
+            "Times that a series found no room in a group (signals.max_groups, max_series of an entry), or among those whose absence is told (64 replicas)",
             self.groups_refused.clone(),
         );
         registry.register(

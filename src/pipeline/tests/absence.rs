@@ -402,23 +402,111 @@ fn an_explanation_says_what_is_usual_and_what_is_missed() {
     );
 }
 
+/// Takes over `rules`, where `effect` holds for the load of instance `a` in each of the `windows` of steps.
+fn expect(house: &House, rules: &str, effect: &str, windows: &[Range<i64>]) {
+    let moment = |at: i64| crate::context::written(step(at, 0.0).timestamp_ms);
+    let calendar = |(n, window): (usize, &Range<i64>)| {
+        let (start, end) = (moment(window.start), moment(window.end));
+        format!(
+            "{{name: upgrade-{n}, match: 'load{{instance=\"a\"}}', start: '{start}', end: '{end}', effect: {effect}}}"
+        )
+    };
+    let calendars: Vec<_> = windows.iter().enumerate().map(calendar).collect();
+    let context = format!("calendars: [{}]", calendars.join(", "));
+    let section: crate::config::sections::Context = serde_saphyr::from_str(&context).expect("a section");
+    let settings = settings(rules, Limits::default(), "$VAR", house.pipeline.series());
+    let settings = settings.with_signals(Specs::new(Vec::new(), WATERMARK, 10), rules::Emit::Always);
+    house.pipeline.configure(settings.with_contexts(section.contexts().expect("contexts")));
+}
+
+/// Pushes both instances, without `a` in the steps that are `away`; gives what was said, and how many became absent.
+fn play_without(house: &mut House, steps: Range<i64>, away: &[Range<i64>]) -> (Vec<Told>, u64) {
+    let (mut told, mut absences) = (Vec::new(), 0);
+    for at in steps {
+        let is_away = away.iter().any(|away| away.contains(&at));
+        let tally = house.push(&well(if is_away { &["b"] } else { &["a", "b"] }, at));
+        told.extend(absent(&house.out));
+        absences += tally.absences.iter().sum::<u64>();
+    }
+    (told, absences)
+}
+
+fn anomalies_in_context(house: &House) -> u64 {
+    house.pipeline.board().anomalies().map(|(.., count)| count).sum()
+}
+
 #[test]
 fn what_stops_while_it_is_expected_to_is_no_anomaly() {
     let mut house = house(RULE);
-    let moment = |at: i64| crate::context::written(step(at, 0.0).timestamp_ms);
-    let context = format!(
-        "calendars: [{{name: upgrade, match: 'load{{instance=\"a\"}}', start: '{}', end: '{}'}}]",
-        moment(60),
-        moment(70)
+    expect(&house, RULE, "suppress", &[60..70]);
+    // Up to where the last step of the window is told, but one.
+    let (told, absences) = play_without(&mut house, 0..69 + BEHIND, &[60..200]);
+    assert_eq!((told, absences), (vec![], 0), "nothing is said, and nobody's room is taken");
+    assert_eq!((anomalies_in_context(&house), house.pipeline.budget().injected), (7, 2));
+    let (told, absences) = play_without(&mut house, 69 + BEHIND..110, &[60..200]);
+    assert_eq!((told[0].2, absences), (70, 1), "who does not come back is");
+    assert!(told.iter().all(|told| told.3 > Some(1.0)), "{told:?}");
+    assert_eq!(anomalies_in_context(&house), 8);
+}
+
+#[test]
+fn an_absence_that_is_told_already_has_the_score_0_while_a_context_holds_and_an_annotated_one_its_own() {
+    let scores_in_context = |effect: &str| {
+        let mut house = house(RULE);
+        expect(&house, RULE, effect, &[70..75]);
+        let (told, absences) = play_without(&mut house, 0..100, &[60..200]);
+        assert_eq!((told[0].2, absences, anomalies_in_context(&house)), (62, 1, 5));
+        told.into_iter()
+            .filter(|told| (70..75).contains(&told.2))
+            .filter_map(|told| told.3)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(scores_in_context("learn"), [0.0; 5]);
+    assert!(scores_in_context("annotate").into_iter().all(|score| score > 1.0));
+}
+
+#[test]
+fn a_time_away_that_was_known_beforehand_is_no_habit() {
+    let away = [100..140, 300..340, 500..600];
+    let begun = |windows: &[Range<i64>]| {
+        let mut house = house(RULE);
+        expect(&house, RULE, "suppress", windows);
+        let (told, _) = play_without(&mut house, 0..600, &away);
+        told.into_iter().find(|told| told.2 >= 500).map(|told| told.2)
+    };
+    assert_eq!(begun(&[100..140, 300..340]), Some(502));
+    // One began before its window, of the other one the end is late.
+    assert_eq!(begun(&[110..145, 295..330]), Some(502));
+    assert_eq!(
+        begun(&[10..20]),
+        Some(500 + 60),
+        "unannounced they are one: it may be away for half as long again"
     );
-    let section: crate::config::sections::Context = serde_saphyr::from_str(&context).expect("a section");
+}
+
+#[test]
+fn a_reload_makes_no_room_for_more() {
+    let rules = "[{name: loads, match: load, absence: {seen_for: 5m, max_series: 1}}]";
+    let mut house = house(rules);
+    play(&mut house, 0..60, |at| well(&["a", "b", "c"], at));
+    let told = play(&mut house, 60..80, |at| well(&["b", "c"], at));
+    assert!(told.iter().all(|told| told.0 == "a") && !told.is_empty());
+    reconfigure(&house, rules);
+    let told = play(&mut house, 80..110, |at| well(&["c"], at));
+    assert!(told.iter().all(|told| told.0 == "a") && !told.is_empty(), "{told:?}");
+}
+
+#[test]
+fn a_replica_beyond_those_that_are_watched_is_counted() {
+    let mut house = house("[]");
     let settings = settings(RULE, Limits::default(), "$VAR", house.pipeline.series());
-    let settings = settings.with_signals(Specs::new(Vec::new(), WATERMARK, 10), rules::Emit::Always);
-    house.pipeline.configure(settings.with_contexts(section.contexts().expect("contexts")));
-    let told = play(&mut house, 0..100, |at| well(if at < 60 { &["a", "b"] } else { &["b"] }, at));
-    let (within, behind): (Vec<_>, Vec<_>) = told.iter().partition(|told| told.2 < 70);
-    assert!(within.iter().all(|told| told.3 == Some(0.0)) && within.len() == 8, "{within:?}");
-    assert!(behind.iter().all(|told| told.3 > Some(1.0)) && !behind.is_empty(), "who does not come back is");
+    house.pipeline.configure(settings.with_ha_labels(vec!["replica".into()]));
+    let mut refused = |replica: usize| {
+        let of = labels(&[("__name__", "load"), ("replica", &replica.to_string())]);
+        house.push(&[(of, step(0, 1.0))]).groups_refused
+    };
+    assert_eq!((0..64).map(&mut refused).sum::<u64>(), 0);
+    assert_eq!(refused(64), 1);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::kin::{Relation, Relations, Up};
 use super::watch::{State, Watch};
 use super::{Cause, Room, Wishes};
 use crate::batch::Sample;
-use crate::context::Attached;
+use crate::context::{Attached, Board, Context, Effect};
 use crate::inject::Replica;
 use crate::series::labels::{Pair, SeriesLabels};
 use crate::series::{SlotId, fingerprint};
@@ -66,8 +66,6 @@ pub struct Sent {
     pub newest: Sample,
     /// Its place among those that may be sent.
     pub room: Room,
-    /// The contexts that are for the series.
-    pub context: Attached,
 }
 
 /// A series that is absent.
@@ -151,6 +149,7 @@ impl Book {
             has_begun: who.habit.last_ms().is_some(),
             state: if is_recent { State::Here } else { State::Away },
             sent: None,
+            context: Attached::default(),
         };
         match self.watches.get_mut(index as usize) {
             Some(place) => *place = Some(watch),
@@ -202,10 +201,20 @@ impl Book {
         self.watches.get(index as usize)?.as_ref()?.sent.as_deref()
     }
 
-    /// Its labels, and what is being sent of it.
-    pub fn labels_and_sent(&mut self, index: u32) -> Option<(&SeriesLabels, &mut Sent)> {
-        let Watch { labels, sent, .. } = self.watch(index)?;
-        Some((labels, sent.as_deref_mut()?))
+    /// The same, to be sent anew.
+    pub fn sent_mut(&mut self, index: u32) -> Option<&mut Sent> {
+        self.watch(index)?.sent.as_deref_mut()
+    }
+
+    /// What `board` does with the score of a step that it missed at `at_ms`; counted for the context that decides.
+    pub fn weigh(&mut self, index: u32, board: &Board, at_ms: i64) -> Option<Effect> {
+        let Watch { labels, context, .. } = self.watch(index)?;
+        if context.is_outdated(board) {
+            context.attach(board, &labels.scored().collect::<Vec<_>>());
+        }
+        let effect = context.effect_at(board, at_ms)?;
+        context.deciding(board, at_ms).into_iter().for_each(Context::count_anomaly);
+        Some(effect)
     }
 
     /// Keeps what is sent of it from now on. Where that is nothing, nothing is said of it until it has come back.

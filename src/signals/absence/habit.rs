@@ -142,7 +142,7 @@ impl Habit {
         self.since_ms.map(|_| self.last_ms)
     }
 
-    /// A sample came at `at_ms`. Without `wishes` only whether the series is there counts.
+    /// A sample came at `at_ms`. Without `wishes` only whether the series is there counts, and nothing is learned.
     #[inline]
     pub fn note(&mut self, at_ms: i64, wishes: Option<&Wishes>, news: &mut Vec<News>) {
         if at_ms <= self.last_ms && !self.ended {
@@ -151,11 +151,11 @@ impl Habit {
         if self.ended || at_ms > self.decided_ms() {
             return self.come_back(at_ms, wishes, news);
         }
-        let interval_ms = at_ms.saturating_sub(self.last_ms);
+        let (interval_ms, was_away) = (at_ms.saturating_sub(self.last_ms), self.is_away_until(at_ms));
         self.last_ms = at_ms;
         let Some(wishes) = wishes else { return };
         self.lived_ms = self.lived_ms.saturating_add(interval_ms);
-        if self.step_ms > 0 && interval_ms > self.step_ms.saturating_add(self.step_ms / 2) {
+        if was_away {
             self.remember_gap(at_ms, interval_ms);
         }
         self.intervals[self.noted as usize % REMEMBERED] = u32::try_from(interval_ms).unwrap_or(u32::MAX);
@@ -168,6 +168,19 @@ impl Habit {
             self.due_ms = self.decided_ms();
             self.tell(at_ms, Told::Due(self.due_ms), news);
         }
+    }
+
+    /// The first and the last step that it has missed, if it has missed any before its next sample, that of `at_ms`.
+    #[inline]
+    pub fn missed_until(&self, at_ms: i64) -> Option<[i64; 2]> {
+        let ends = || [self.last_ms.saturating_add(self.step_ms), at_ms.saturating_sub(self.step_ms)];
+        self.is_away_until(at_ms).then(ends)
+    }
+
+    #[inline]
+    fn is_away_until(&self, at_ms: i64) -> bool {
+        let longest_ms = self.step_ms.saturating_add(self.step_ms / 2);
+        self.step_ms > 0 && self.since_ms.is_some() && at_ms.saturating_sub(self.last_ms) > longest_ms
     }
 
     /// Whether it is the `up` of a target.
@@ -196,14 +209,10 @@ impl Habit {
     #[cold]
     fn come_back(&mut self, at_ms: i64, wishes: Option<&Wishes>, news: &mut Vec<News>) {
         let missing = (at_ms > self.decided_ms()).then(|| self.missing());
-        if self.since_ms.is_some() {
-            let away_ms = at_ms.saturating_sub(self.last_ms);
-            if self.step_ms > 0 && away_ms > self.step_ms.saturating_add(self.step_ms / 2) {
-                self.remember_gap(at_ms, away_ms);
-            }
-        } else {
-            self.since_ms = Some(at_ms);
+        if wishes.is_some() && self.is_away_until(at_ms) {
+            self.remember_gap(at_ms, at_ms.saturating_sub(self.last_ms));
         }
+        self.since_ms = self.since_ms.or(Some(at_ms));
         (self.last_ms, self.ended) = (self.last_ms.max(at_ms), false);
         if let Some(wishes) = wishes {
             self.learn(wishes);

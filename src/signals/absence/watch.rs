@@ -6,6 +6,7 @@ use super::book::{Company, Sent};
 use super::event::Missing;
 use super::kin::{Relation, Relations, Up};
 use super::{Cause, Wishes};
+use crate::context::Attached;
 use crate::series::SlotId;
 use crate::series::labels::SeriesLabels;
 
@@ -27,6 +28,8 @@ pub(super) struct Watch {
     pub(super) has_begun: bool,
     pub(super) state: State,
     pub(super) sent: Option<Box<Sent>>,
+    /// The contexts that are for it.
+    pub(super) context: Attached,
 }
 
 #[derive(Clone, Copy, Debug)]

@@ -96,8 +96,9 @@ impl Before {
                 Some(before) => observed.between(before, now),
                 None => observed.take(now),
             }
-            let rate =
-                before.and_then(|before| observed.rate(now.timestamp_ms.saturating_sub(before.timestamp_ms) as f64));
+            let rate = before.and_then(|before| {
+                observed.rate(now.timestamp_ms.saturating_sub(before.timestamp_ms) as f64)
+            });
             let quantile = native.quantile.as_ref().and_then(|quantile| observed.quantile(quantile.of));
             self.made = [observed.mean().filter(|_| native.mean), rate.filter(|_| native.rate), quantile];
         }
