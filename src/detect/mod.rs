@@ -165,6 +165,8 @@ impl Detector {
 impl State {
     /// Bytes of what a series has learned, beside the pointer to it.
     pub const BYTES: usize = hybrid::State::BYTES;
+    /// The same of what describes one thing together, which has nothing else.
+    pub const BYTES_TOGETHER: usize = size_of::<hybrid::Joint>();
 
     /// Has it fetched from memory, so that it is at hand when its sample comes.
     #[inline]

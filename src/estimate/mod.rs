@@ -15,7 +15,7 @@ mod told;
 pub use census::{Census, Prospects};
 pub use rehearsal::{RehearsalError, Rehearsed, rehearse};
 pub use source::{SourceError, Vectors, read_page};
-pub use told::{Estimate, Over, PresetCost, RuleCost, SignalCost, Total, Unselected};
+pub use told::{Estimate, Over, PresetCost, RuleCost, SignalCost, Total, Unselected, Unsettled};
 
 #[cfg(test)]
 mod tests;

@@ -47,6 +47,10 @@ pub struct Rehearsed {
     pub last: Tally,
     /// Series that found no room in a group, over all rounds.
     pub groups_refused: u64,
+    /// Rounds that were played before anything was measured.
+    pub rounds: u32,
+    /// Rounds that it takes until signals have settled.
+    pub rounds_needed: u32,
 }
 
 /// Why there is no rehearsal.
@@ -91,7 +95,8 @@ pub fn rehearse(
     interval_ms: i64,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Rehearsed, RehearsalError> {
-    let rounds = rounds(&settings, interval_ms);
+    let rounds_needed = rounds_needed(&settings, interval_ms);
+    let rounds = rounds_needed.clamp(WARM_UP, MAX_ROUNDS);
     let rules = settings.rules.iter().count();
     let slot = ModelSlot::new(Model::builtin());
     let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(0), workloads, table);
@@ -121,6 +126,8 @@ pub fn rehearse(
         seconds,
         last,
         groups_refused,
+        rounds,
+        rounds_needed,
     })
 }
 
@@ -137,12 +144,12 @@ fn seconds(lots: &[Lot], rules: usize, rounds: u32) -> Vec<f64> {
 }
 
 /// How many rounds it takes until everything is made that would be made.
-fn rounds(settings: &Settings, interval_ms: i64) -> u32 {
+fn rounds_needed(settings: &Settings, interval_ms: i64) -> u32 {
     let specs = settings.specs();
     let slowest = specs.iter().map(|spec| spec.step_ms().max(interval_ms)).max();
     let settled = slowest
         .map_or(0, |step_ms| (specs.watermark_ms().saturating_add(STEPS * step_ms)) / interval_ms.max(1) + 1);
-    u32::try_from(settled).unwrap_or(u32::MAX).clamp(WARM_UP, MAX_ROUNDS)
+    u32::try_from(settled).unwrap_or(u32::MAX)
 }
 
 /// The series by rule, in requests.

@@ -39,23 +39,64 @@ impl Emit for Sent {
     }
 }
 
-#[test]
-fn what_is_told_is_what_a_corridor_takes_makes_and_sends() {
+fn page() -> Vec<u8> {
     let path = format!("{}/tests/data/expositions/node_exporter.prom", env!("CARGO_MANIFEST_DIR"));
-    let bytes = std::fs::read(path).unwrap();
-    let config = Config::from_yaml(CONFIG, &|_| None).unwrap();
-    let settings = |interner: &Interner| app::settings(&config, interner);
+    std::fs::read(path).unwrap()
+}
 
+/// What is told of the page under `config`.
+fn told(config: &Config) -> Estimate {
+    let settings = |interner: &Interner| app::settings(config, interner);
     let mut census = Census::new(Arc::new(settings(&Interner::default()).unwrap()));
-    read_page(&bytes, &[], &mut census).unwrap();
+    read_page(&page(), &[], &mut census).unwrap();
     let table = Table::default();
     let of_table = settings(table.interner()).unwrap();
     let rehearsed =
-        rehearse(&census, (table, of_table), app::workloads(&config), STEP_MS, &mut |_, _| ()).unwrap();
-    let told = Estimate::new("page".into(), 15.0, &census, &rehearsed, &rehearsed, |_| None);
+        rehearse(&census, (table, of_table), app::workloads(config), STEP_MS, &mut |_, _| ()).unwrap();
+    Estimate::new("page".into(), 15.0, &census, &rehearsed, &rehearsed, |_| None)
+}
+
+/// The three of `node_load.*` with `more` in their rule and `besides` in the configuration.
+fn told_of_load(more: &str, besides: &str) -> Estimate {
+    let rule = format!("rules: [{{name: load, match: '{{__name__=~\"node_load.*\"}}'{more}}}]\n{besides}");
+    told(&Config::from_yaml(&rule, &|_| None).unwrap())
+}
+
+#[test]
+fn absences_are_told_as_what_may_come_besides_and_what_is_kept_for_them() {
+    let (with, without) =
+        (told_of_load(", absence: {max_series: 2}", "scores: {max_series: 4}"), told_of_load("", ""));
+    let (one, other) = (&with.rules[0], &without.rules[0]);
+    assert_eq!((one.series, one.sent, one.absences, with.total.absences), (3, 3, 2, 2));
+    assert_eq!((other.sent, other.absences, without.total.absences), (3, 0, 0));
+    assert_eq!(one.bytes - other.bytes, 3 * crate::signals::absence::BYTES_A_SERIES);
+    let over = with.over.iter().map(|over| (over.option.as_str(), over.wanted)).collect::<Vec<_>>();
+    assert_eq!((over, without.over.len()), (vec![("scores.max_series", 5)], 0));
+    assert!(with.to_string().contains("3, at most 2 absent"), "{with}");
+    let three = told_of_load(", absence: true", "");
+    assert_eq!(three.total.absences, 3, "no more than there are");
+}
+
+#[test]
+fn signals_that_have_not_settled_are_told() {
+    let peers = |step: &str| {
+        let entry = format!("{{match: node_cpu_seconds_total, without: [cpu], step: {step}}}");
+        told_of_load("", &format!("signals: {{watermark: 30s, peers: [{entry}]}}"))
+    };
+    assert_eq!(peers("15s").unsettled, None);
+    let slow = peers("30m");
+    // The watermark and six steps, by samples that are 15 s apart, and one.
+    assert_eq!(slow.unsettled, Some(Unsettled { samples: 400, needed: 2 + 6 * 120 + 1 }));
+    assert!(slow.to_string().contains("not settled"), "{slow}");
+}
+
+#[test]
+fn what_is_told_is_what_a_corridor_takes_makes_and_sends() {
+    let (bytes, config) = (page(), Config::from_yaml(CONFIG, &|_| None).unwrap());
+    let told = told(&config);
 
     let table = Table::default();
-    let settings = settings(table.interner()).unwrap();
+    let settings = app::settings(&config, table.interner()).unwrap();
     let slot = ModelSlot::new(Model::builtin());
     let pipeline = Pipeline::new(slot.handle(), settings, Scopes::new(1), app::workloads(&config), table);
     let scope = pipeline.scope(&ScopeName::Tenant("".into()), 0).unwrap();

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Formatter};
 
-use super::told::{Estimate, Over, PresetCost, RuleCost, SignalCost, Total, Unselected};
+use super::told::{Estimate, Over, PresetCost, RuleCost, SignalCost, Total, Unselected, Unsettled};
 
 /// Writes `estimate` as a person reads it.
 pub(super) fn write(estimate: &Estimate, f: &mut Formatter<'_>) -> fmt::Result {
@@ -17,6 +17,7 @@ pub(super) fn write(estimate: &Estimate, f: &mut Formatter<'_>) -> fmt::Result {
         unselected,
         total,
         over,
+        unsettled,
     } = estimate;
     write!(f, "{} series in {source}", count(*series))?;
     if *native_histograms > 0 {
@@ -32,18 +33,23 @@ pub(super) fn write(estimate: &Estimate, f: &mut Formatter<'_>) -> fmt::Result {
     }
     write_unselected(unselected, f)?;
     write_total(total, *series, f)?;
-    write_over(over, f)
+    write_over(over, f)?;
+    unsettled.map_or(Ok(()), |unsettled| write_unsettled(unsettled, f))
 }
 
 fn write_rules(rules: &[RuleCost], f: &mut Formatter<'_>) -> fmt::Result {
     let (taking, idle): (Vec<_>, Vec<_>) = rules.iter().partition(|rule| rule.series > 0);
     let rows = taking.into_iter().map(|rule| {
         let most = if rule.at_most { "at most " } else { "" };
+        let absent = match rule.absences {
+            0 => String::new(),
+            absences => format!(", at most {} absent", count(absences)),
+        };
         let nanos = rule.nanos_per_sample.map_or_else(|| "-".to_owned(), |nanos| format!("{nanos:.0}"));
         vec![
             rule.rule.clone(),
             count(rule.series),
-            format!("{most}{}", count(rule.sent)),
+            format!("{most}{}{absent}", count(rule.sent)),
             format!("{most}{}", rate(rule.samples_per_second)),
             size(rule.bytes),
             nanos,
@@ -122,6 +128,9 @@ fn write_total(total: &Total, read: usize, f: &mut Formatter<'_>) -> fmt::Result
         count(*sent),
         count(*of_workloads)
     )?;
+    if total.absences > 0 {
+        writeln!(f, "absent     at most {} series more, while others are missing", count(total.absences))?;
+    }
     writeln!(f, "sent       {} samples/s", rate(*samples_per_second))?;
     writeln!(f, "memory     {}", size(*bytes))?;
     write!(f, "CPU        {} of one core, {nanos_per_sample:.0} ns a sample", cpu(total.cpu))?;
@@ -141,6 +150,15 @@ fn write_over(over: &[Over], f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "\ntoo many: {option} is {limit}, and there would be {wanted}; raise it, or take less")?;
     }
     Ok(())
+}
+
+fn write_unsettled(Unsettled { samples, needed }: Unsettled, f: &mut Formatter<'_>) -> fmt::Result {
+    let (samples, needed) = (count(samples as usize), count(needed as usize));
+    writeln!(
+        f,
+        "\nnot settled: signals were tried out with {samples} samples of each series and take {needed} (step, \
+         signals.watermark): they may make more, and take more memory, than is said above"
+    )
 }
 
 /// Rows under their heads; the first `left` columns stand to the left.

@@ -33,6 +33,19 @@ pub struct Estimate {
     pub total: Total,
     /// What would be more than is allowed.
     pub over: Vec<Over>,
+    /// Where signals were not tried out for long enough.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<Unsettled>,
+}
+
+/// Signals were not tried out for long enough: what they make, and its bytes, may be more than is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unsettled {
+    /// Samples that each series had.
+    pub samples: u32,
+    /// Samples after which all is made that would be made.
+    pub needed: u32,
 }
 
 /// What a rule takes and costs.
@@ -50,6 +63,8 @@ pub struct RuleCost {
     pub sent: usize,
     /// Whether they are sent only while something is found.
     pub at_most: bool,
+    /// Absent series that are told besides, at the most.
+    pub absences: usize,
     /// Samples that are sent a second.
     pub samples_per_second: f64,
     /// Bytes that the series take without their labels.
@@ -127,6 +142,8 @@ pub struct Total {
     pub made: usize,
     /// Series that are sent, those of workloads among them.
     pub sent: usize,
+    /// Absent series that are told besides, at the most.
+    pub absences: usize,
     /// Two for each workload.
     pub of_workloads: usize,
     /// `sent` over the series that were read.
@@ -190,6 +207,7 @@ impl Estimate {
             parts: census.parts,
             made: rehearsed.holdings.iter().map(|holding| holding.made).sum(),
             sent,
+            absences: rules.iter().map(|rule| rule.absences).sum(),
             of_workloads,
             added_share: sent as f64 / census.series.max(1) as f64,
             samples_per_second: by_rules + of_workloads as f64 / interval_seconds.max(WORKLOAD_SECONDS),
@@ -213,6 +231,8 @@ impl Estimate {
             unselected: Unselected::of(census),
             total,
             over,
+            unsettled: (rehearsed.rounds < rehearsed.rounds_needed)
+                .then_some(Unsettled { samples: rehearsed.rounds, needed: rehearsed.rounds_needed }),
         }
     }
 }
@@ -245,7 +265,11 @@ fn over(census: &Census, rehearsed: &Rehearsed, signals: &[SignalCost], total: &
     let mut all = vec![
         ("limits.max_series".to_owned(), limits.max_series, series),
         ("limits.max_series_per_tenant".to_owned(), limits.max_series_per_scope, series),
-        ("scores.max_series".to_owned(), limits.max_injected, wanted_scores(rehearsed, total)),
+        (
+            "scores.max_series".to_owned(),
+            limits.max_injected,
+            wanted_scores(rehearsed, total) + total.absences,
+        ),
         (
             "signals.max_groups".to_owned(),
             rehearsed.budget.max_groups,
@@ -296,6 +320,7 @@ impl RuleCost {
             series: taken.max(holding.series - holding.made) + holding.made,
             sent: scaled(holding.sent as f64).round() as usize,
             at_most: holding.at_most,
+            absences: holding.max_absences.min(taken),
             samples_per_second: scaled(holding.samples_per_second),
             bytes: scaled(holding.bytes as f64).round() as usize,
             nanos_per_sample: each,

@@ -2,8 +2,10 @@
 
 use super::Pipeline;
 use super::settings::{Plan, STAND_INS, Settings};
-use crate::detect::Outlook;
+use crate::detect::{self, Outlook};
 use crate::rules::Emit;
+use crate::series::Series;
+use crate::signals::absence;
 
 /// The series of one rule, and what is made of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,8 +24,18 @@ pub struct Holding {
     pub samples_per_second: f64,
     /// Whether they are sent only while something is found: then all this is at the most.
     pub at_most: bool,
+    /// Absent series that may be told besides.
+    pub max_absences: usize,
     /// Bytes that the series take, without their labels.
     pub bytes: usize,
+}
+
+/// What the table has of one rule.
+#[derive(Clone, Copy, Default)]
+struct Count {
+    series: usize,
+    made: usize,
+    bytes: usize,
 }
 
 // === impl Pipeline ===
@@ -32,27 +44,23 @@ impl Pipeline {
     /// What is in the table, in the order of the rules; behind them what is there without a rule.
     pub fn holdings(&self, interval_ms: i64) -> Vec<Holding> {
         let settings = self.settings();
-        let mut counts = vec![(0, 0); settings.plans.len()];
+        let each = self.series.bytes_per_series();
+        let mut counts = vec![Count::default(); settings.plans.len()];
         self.series.for_each(|_, series| {
             if series.generation == settings.generation {
-                let (all, made) = &mut counts[usize::from(series.rule)];
-                (*all, *made) = (*all + 1, *made + usize::from(series.made));
+                let count = &mut counts[usize::from(series.rule)];
+                count.series += 1;
+                count.made += usize::from(series.made);
+                count.bytes += bytes(series, each);
             }
         });
-        let each = self.series.bytes_per_series();
-        let holding = |(rule, (series, made))| settings.holding(rule, (series, made), interval_ms, each);
+        let holding = |(rule, count)| settings.holding(rule, count, interval_ms);
         counts.into_iter().enumerate().map(holding).collect()
     }
 }
 
 impl Settings {
-    fn holding(
-        &self,
-        rule: usize,
-        (series, made): (usize, usize),
-        interval_ms: i64,
-        bytes_per_series: usize,
-    ) -> Holding {
+    fn holding(&self, rule: usize, Count { series, made, bytes }: Count, interval_ms: i64) -> Holding {
         let (plan, number) = (&self.plans[rule], rule as u16);
         Holding {
             rule: Some(rule).filter(|rule| *rule < self.plans.len() - STAND_INS),
@@ -62,9 +70,17 @@ impl Settings {
             sent: series * plan.sent(),
             samples_per_second: series as f64 * plan.samples_per_second(interval_ms),
             at_most: matches!(plan.emit, Emit::Above(_)),
-            bytes: series * (bytes_per_series + plan.outlook_bytes()),
+            max_absences: plan.absence.as_ref().map_or(0, |wishes| wishes.max_series),
+            bytes: bytes + series * plan.outlook_bytes(),
         }
     }
+}
+
+/// Bytes of `series`, where one that is judged by itself and not watched takes `each`.
+fn bytes(series: &Series, each: usize) -> usize {
+    let together = series.state.joint().is_some();
+    let learned = if together { each - detect::State::BYTES + detect::State::BYTES_TOGETHER } else { each };
+    learned + if series.habit.is_some() { absence::BYTES_A_SERIES } else { 0 }
 }
 
 impl Plan {

@@ -35,7 +35,8 @@ pub struct OutputNames {
 /// How many series a forecast has.
 pub const FAN_SIZE: usize = 3;
 /// What they are called before the horizon.
-pub const FAN: [&str; FAN_SIZE] = [Output::Yhat.as_str(), Output::YhatLower.as_str(), Output::YhatUpper.as_str()];
+pub const FAN: [&str; FAN_SIZE] =
+    [Output::Yhat.as_str(), Output::YhatLower.as_str(), Output::YhatUpper.as_str()];
 
 /// Why rules do not make a set.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -33,6 +33,10 @@ pub use kin::Relation;
 /// Replicas of one scope whose series are watched. Their names come from outside.
 const MAX_BOOKS: usize = 64;
 
+/// Bytes of what is kept of a watched series.
+pub const BYTES_A_SERIES: usize =
+    size_of::<Habit>() + size_of::<Option<watch::Watch>>() + size_of::<event::Event>();
+
 /// What a rule asks for where its series stop.
 #[derive(Clone, Debug)]
 pub struct Wishes {
