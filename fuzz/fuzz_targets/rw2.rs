@@ -28,7 +28,8 @@ fuzz_target!(|raw: &[u8]| {
         let (native, mut before) = (Native::new(Vec::new(), true, true, Some(0.99)), None);
         for at in &batch.histograms.messages {
             let mut now = NativeHistogram::default();
-            if v2::Labels { raw, symbols: &symbols }.read_histogram(at, 100, &mut now).is_ok() {
+            let read_it = v2::Labels { raw, symbols: &symbols }.read_histogram(at, 100, &mut now);
+            if read_it.is_ok() {
                 let made = before.as_ref().map(|before| native.between(before, &now));
                 assert!(made.into_iter().flatten().flatten().all(f64::is_finite));
                 before = Some(now);
