@@ -222,7 +222,7 @@ impl<'a> Admission<'a> {
             }
             let watched = self.pipeline.watch(settings, series, id, self.visit.now_ms);
             observer.tally.groups_refused += u64::from(!watched);
-            let signal = plan.signal(series.labels.metric_name());
+            let signal = plan.signal(series.labels.metric_name(), series.made);
             if signal != series.signal {
                 // What was learned of the value says nothing of the rate.
                 (series.signal, series.state, series.taught) = (signal, Default::default(), None);

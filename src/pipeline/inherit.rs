@@ -78,7 +78,7 @@ impl Pipeline {
         let plan = settings.plan(rule);
         let Some(inheritance) = &plan.inheritance else { return };
         let identity = identity(scope, &plan.name, &labels, &inheritance.without);
-        let signal = plan.signal(labels.metric_name());
+        let signal = plan.signal(labels.metric_name(), false);
         for ended in self.heirs.candidates(identity, Role::Ended, &labels, at_ms, inheritance.within_ms) {
             self.heirs.settle(identity, &ended);
             // It may have made room for another, or have come back.
@@ -100,7 +100,7 @@ impl Pipeline {
             let plan = settings.plan(rule);
             let Some(inheritance) = &plan.inheritance else { continue };
             let identity = identity(&scope, &plan.name, &labels, &inheritance.without);
-            let signal = plan.signal(labels.metric_name());
+            let signal = plan.signal(labels.metric_name(), false);
             let within_ms = inheritance.within_ms;
             let Some(state) = self.left_by(&scope, &labels, signal) else { continue };
             let heir =
@@ -207,7 +207,8 @@ impl Pipeline {
     pub(super) fn endow(&self, settings: &Settings, id: SlotId, estate: Estate, tally: &mut Tally) {
         let Estate { signal, state, taught, newest, habit, inherited } = estate;
         let taken = self.series.with(id, |series| {
-            let is_same = settings.plan(series.rule).signal(series.labels.metric_name()) == signal;
+            let is_same =
+                settings.plan(series.rule).signal(series.labels.metric_name(), series.made) == signal;
             if is_same {
                 series.go_on_from(state, inherited);
                 (series.taught, series.newest) = (taught, newest);

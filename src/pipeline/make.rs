@@ -38,7 +38,7 @@ impl Pipeline {
     ) {
         let plan = settings.plan(series.rule);
         plan.series.fetch_add(1, Ordering::Relaxed);
-        series.signal = plan.signal(series.labels.metric_name());
+        series.signal = plan.signal(series.labels.metric_name(), series.made);
         self.join_groups(settings, series, sorted, observer);
     }
 
@@ -50,13 +50,13 @@ impl Pipeline {
         sorted: &[(&str, &str)],
         observer: &mut Observer<'_, impl Emit>,
     ) {
-        if series.made || settings.signals.is_empty() {
+        if series.made || (settings.signals.is_empty() && series.memberships.is_empty()) {
             return;
         }
         let Some(groups) = &mut observer.groups else { return };
         let (own, interner) = (&series.labels, self.series.interner());
         let newcomer = Joining { labels: sorted, own, histograms: series.histograms };
-        let (memberships, refused) = groups.join(&settings.signals, newcomer, interner);
+        let (memberships, refused) = groups.join(&settings.signals, newcomer, &series.memberships, interner);
         series.memberships = memberships;
         observer.tally.groups_refused += refused;
     }

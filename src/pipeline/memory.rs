@@ -78,7 +78,7 @@ impl Pipeline {
         let rule = rule.ok_or(Forgotten::Rules)?;
         let plan = settings.plan(rule);
         let metric = sorted.iter().find(|(name, _)| *name == crate::series::labels::METRIC_NAME);
-        if plan.signal(metric.map_or("", |(_, value)| value)) != memory.signal {
+        if plan.signal(metric.map_or("", |(_, value)| value), memory.made) != memory.signal {
             return Err(Forgotten::Rules);
         }
         let scope = self.scope(&memory.scope, now_ms).ok_or(Forgotten::Room)?;
@@ -125,7 +125,8 @@ impl Pipeline {
         // Of those that find no room, the newcomers of the stream tell.
         let mut groups = scope.groups();
         drop(groups.go_by(&settings.signals)); // nothing is made yet
-        let (memberships, _) = groups.join(&settings.signals, joining, self.series.interner());
+        let (memberships, _) =
+            groups.join(&settings.signals, joining, &Memberships::default(), self.series.interner());
         memberships
     }
 }

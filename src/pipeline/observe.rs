@@ -12,7 +12,7 @@ use super::settings::{Plan, Settings};
 use super::tally::{Reason, Tally};
 use super::{Pipeline, Visit, Wiring};
 use crate::batch::{Sample, is_stale_marker, stale_marker};
-use crate::context::Board;
+use crate::context::{Board, Effect};
 use crate::detect::{Detector, Explanation, Judgement, Shares};
 use crate::inject::{Emit, Injected, Replica, Telling};
 use crate::rules::Output;
@@ -144,11 +144,14 @@ impl<'a, E: Emit> Observer<'a, E> {
         if series.memberships.is_empty() {
             return;
         }
-        let Some(groups) = &mut self.groups else { return };
         series.memberships.present = true;
         let rate = Signal::Rate.at(series.taught, sample);
         // While a part warms up nothing is known of it, which is not the same as nothing being rare.
+        // Neither is a score that a context has made 0.
+        let silenced = self.effect_at(series, sample.timestamp_ms).is_some_and(Effect::silences);
+        let score = if silenced { f64::NAN } else { score };
         let score = (plan.judged && series.state.is_warm(&plan.demands)).then_some(score);
+        let Some(groups) = &mut self.groups else { return };
         groups.put(&series.memberships, &Seen { sample, rate, score });
     }
 

@@ -319,10 +319,11 @@ impl Plan {
         Self::new(&Rule { emit, kind: Kind::Gauge, ..Rule::default() })
     }
 
-    /// What is judged of a series called `name`.
+    /// What is judged of a series called `name`: of one that was made of others always its value, since rates were taken of
+    /// its parts.
     #[inline]
-    pub(super) fn signal(&self, name: &str) -> Signal {
-        if self.kind.is_counter(name) { Signal::Rate } else { Signal::Value }
+    pub(super) fn signal(&self, name: &str, made: bool) -> Signal {
+        if !made && self.kind.is_counter(name) { Signal::Rate } else { Signal::Value }
     }
 }
 

@@ -85,7 +85,9 @@ pub(super) struct Group {
     /// Its number in its scope, and by what it is found there.
     index: u32,
     pub(super) identity: Identity,
-    spec: Arc<Spec>,
+    /// Tells it from all others that were at its place.
+    pub(super) serial: u32,
+    pub(super) spec: Arc<Spec>,
     steps: Steps,
     memory: Memory,
     /// What is made of the whole; or of each part, by its index.
@@ -102,9 +104,9 @@ pub(super) struct Group {
 // === impl Group ===
 
 impl Group {
-    /// The group of `labels` and the number `index`, if there is room for one more.
+    /// The group of `labels` and the number `index`, the `serial`-th in all, if there is room for one more.
     pub(super) fn new(
-        (index, identity): (u32, Identity),
+        (index, identity, serial): (u32, Identity, u32),
         specs: &Specs,
         spec: &Arc<Spec>,
         labels: &Pairs,
@@ -116,6 +118,7 @@ impl Group {
         Some(Self {
             index,
             identity,
+            serial,
             spec: Arc::clone(spec),
             steps: Steps::new(specs.pace(spec)),
             memory: spec.memory(),

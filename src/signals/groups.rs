@@ -18,6 +18,8 @@ pub struct Groups {
     groups: Vec<Option<Group>>,
     free: Vec<u32>,
     index: HashMap<Identity, u32, foldhash::fast::RandomState>,
+    /// Groups that were ever made.
+    serial: u32,
     queue: Queue,
     /// Groups that may be forgotten once what was made of them is taken.
     deserted: Vec<u32>,
@@ -31,6 +33,7 @@ pub struct Groups {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Membership {
     group: u32,
+    serial: u32,
     part: u32,
     quantity: Quantity,
 }
@@ -63,7 +66,8 @@ pub struct Seen {
     pub sample: Sample,
     /// Its increase per second; none for the first one.
     pub rate: Option<f64>,
-    /// Its score; none of a series that is not judged, or not yet.
+    /// Its score; none of a series that is not judged, or not yet, and NaN where nothing is to be said of it: nobody
+    /// need wait for it.
     pub score: Option<f64>,
 }
 
@@ -90,30 +94,70 @@ pub enum Departure {
 // === impl Groups ===
 
 impl Groups {
-    /// Goes by `specs`: groups that others asked for are dropped. Gives the places of the series that are not made any
-    /// more.
+    /// Goes by `specs`: groups that nobody asks for any more are dropped. Gives the places of the series that were made of
+    /// them.
     pub fn go_by(&mut self, specs: &Specs) -> Vec<SlotId> {
         if self.epoch == specs.epoch {
             return Vec::new();
         }
-        let left = self.places().collect();
-        *self = Self { epoch: specs.epoch, ..Self::default() };
+        self.epoch = specs.epoch;
+        self.index.clear();
+        let mut left = Vec::new();
+        for (at, place) in self.groups.iter_mut().enumerate() {
+            let Some(group) = place else { continue };
+            match specs.number_of(&group.spec) {
+                Some(number) => {
+                    group.identity.0 = number;
+                    self.index.insert(group.identity, at as u32);
+                }
+                None => {
+                    left.extend(group.made().iter().filter_map(|made| made.at));
+                    self.free.push(at as u32);
+                    *place = None;
+                }
+            }
+        }
+        // What waits of the others would be taken for that of whoever gets their places.
+        let groups = &self.groups;
+        self.queue.retain(|made| groups[made.of.group as usize].is_some());
+        self.deserted.retain(|group| groups[*group as usize].is_some());
         left
     }
 
-    /// Makes a series a part of every group that it belongs to; and tells how many groups there was no room for.
-    pub fn join(&mut self, specs: &Specs, joining: Joining<'_>, interner: &Interner) -> (Memberships, u64) {
+    /// Makes a series a part of every group that it belongs to and is not in by its `before`; and tells how many groups there
+    /// was no room for.
+    pub fn join(
+        &mut self,
+        specs: &Specs,
+        joining: Joining<'_>,
+        before: &Memberships,
+        interner: &Interner,
+    ) -> (Memberships, u64) {
         let Joining { labels, own, histograms } = joining;
         let (mut list, mut refused) = (Vec::new(), 0);
         for (number, spec) in specs.of(histograms) {
             let Some(claim) = spec.claim(labels) else { continue };
+            if let Some(known) = self.known(before, number) {
+                list.push(known);
+                continue;
+            }
             match self.join_one(specs, (number, spec), claim, (labels, own), interner) {
                 Some(membership) => list.push(membership),
                 None => refused += 1,
             }
         }
         let list = (!list.is_empty()).then(|| list.into_boxed_slice());
-        (Memberships { epoch: self.epoch, present: false, list }, refused)
+        let present = before.present && list.is_some();
+        (Memberships { epoch: self.epoch, present, list }, refused)
+    }
+
+    /// The one of `before` that is in a group of the entry of this number.
+    fn known(&self, before: &Memberships, number: u16) -> Option<Membership> {
+        let of_entry = |member: &&Membership| {
+            let group = self.groups.get(member.group as usize).and_then(Option::as_ref);
+            group.is_some_and(|group| group.serial == member.serial && group.identity.0 == number)
+        };
+        before.list.iter().flatten().find(of_entry).copied()
     }
 
     fn join_one(
@@ -132,11 +176,12 @@ impl Groups {
             None => self.make(specs, spec, (identity, &of_group), interner)?,
         };
         let of = (xxhash_rust::xxh3::xxh3_64(&spelled(labels.iter().copied())), role);
-        let joined = self.groups[group as usize].as_mut()?.join(specs, labels, of, own, interner);
+        let to = self.groups[group as usize].as_mut()?;
+        let (serial, joined) = (to.serial, to.join(specs, labels, of, own, interner));
         if joined.is_none() {
             self.deserted.push(group);
         }
-        Some(Membership { group, part: joined?, quantity })
+        Some(Membership { group, serial, part: joined?, quantity })
     }
 
     fn make(
@@ -147,7 +192,8 @@ impl Groups {
         interner: &Interner,
     ) -> Option<u32> {
         let index = self.free.last().copied().unwrap_or(self.groups.len() as u32);
-        let group = Group::new((index, identity), specs, spec, labels, interner)?;
+        let group = Group::new((index, identity, self.serial), specs, spec, labels, interner)?;
+        self.serial = self.serial.wrapping_add(1);
         match self.free.pop() {
             Some(_) => self.groups[index as usize] = Some(group),
             None => self.groups.push(Some(group)),
@@ -159,9 +205,9 @@ impl Groups {
     /// Puts a sample of a part into the steps of its groups.
     #[inline]
     pub fn put(&mut self, memberships: &Memberships, seen: &Seen) {
-        for member in memberships.of(self.epoch) {
+        for member in memberships.list.iter().flatten() {
             let Some(value) = seen.quantity(member.quantity) else { continue };
-            let Some(Some(group)) = self.groups.get_mut(member.group as usize) else { continue };
+            let Some(group) = of_member(&mut self.groups, member) else { continue };
             if group.put(member.part, seen.sample.timestamp_ms, value, &mut self.queue) == Put::Late {
                 self.late += 1;
             }
@@ -180,8 +226,8 @@ impl Groups {
 
     /// Has everything made of a native histogram that its groups ask for.
     pub fn put_histogram(&mut self, memberships: &Memberships, histogram: &NativeHistogram) {
-        for member in memberships.of(self.epoch) {
-            let Some(Some(group)) = self.groups.get_mut(member.group as usize) else { continue };
+        for member in memberships.list.iter().flatten() {
+            let Some(group) = of_member(&mut self.groups, member) else { continue };
             if group.put_histogram(member.part, histogram, &mut self.observed, &mut self.queue) == Put::Late {
                 self.late += 1;
             }
@@ -190,8 +236,8 @@ impl Groups {
 
     /// A part ended at `timestamp_ms`, and may come back.
     pub fn end(&mut self, memberships: &Memberships, timestamp_ms: i64) {
-        for member in memberships.of(self.epoch) {
-            if let Some(Some(group)) = self.groups.get_mut(member.group as usize) {
+        for member in memberships.list.iter().flatten() {
+            if let Some(group) = of_member(&mut self.groups, member) {
                 group.end(member.part, timestamp_ms, &mut self.queue);
             }
         }
@@ -203,8 +249,8 @@ impl Groups {
             Departure::Ended(memberships, at_ms) => self.end(&memberships, at_ms),
             Departure::Left(memberships, at_ms) => {
                 self.end(&memberships, at_ms);
-                for member in memberships.of(self.epoch) {
-                    if let Some(Some(group)) = self.groups.get_mut(member.group as usize) {
+                for member in memberships.list.iter().flatten() {
+                    if let Some(group) = of_member(&mut self.groups, member) {
                         group.leave(member.part, &mut self.queue);
                         self.deserted.push(member.group);
                     }
@@ -276,9 +322,9 @@ impl Seen {
     #[inline]
     fn quantity(&self, quantity: Quantity) -> Option<f64> {
         let quantity = match quantity {
+            Quantity::Score => return self.score.filter(|score| !score.is_infinite()),
             Quantity::Value => Some(self.sample.value),
             Quantity::Rate => self.rate,
-            Quantity::Score => self.score,
             Quantity::Histogram => None,
         };
         quantity.filter(|quantity| quantity.is_finite())
@@ -298,12 +344,13 @@ impl Memberships {
     pub fn are_outdated(&self, specs: &Specs) -> bool {
         self.epoch != specs.epoch
     }
+}
 
-    /// Those of `epoch`: none where another configuration gave them.
-    #[inline]
-    fn of(&self, epoch: u16) -> &[Membership] {
-        self.list.as_deref().filter(|_| self.epoch == epoch).unwrap_or_default()
-    }
+/// The group that a part is in, unless that was dropped.
+#[inline]
+fn of_member<'a>(groups: &'a mut [Option<Group>], member: &Membership) -> Option<&'a mut Group> {
+    let group = groups.get_mut(member.group as usize)?.as_mut()?;
+    (group.serial == member.serial).then_some(group)
 }
 
 /// Labels as bytes, each text with its length. Their plain hash is the same in every process.

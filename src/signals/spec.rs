@@ -18,8 +18,7 @@ pub struct Specs {
     list: Vec<Arc<Spec>>,
     watermark_ms: i64,
     max_groups: usize,
-    groups: Arc<AtomicUsize>,
-    /// Counts up with every configuration that asks for something else: groups of an older one mean nothing.
+    /// Counts up with every configuration that asks for something else.
     pub(super) epoch: u16,
 }
 
@@ -30,7 +29,8 @@ pub struct Spec {
     shape: Shape,
     step_ms: i64,
     max_series: usize,
-    /// Series that are made of it.
+    /// Its groups, and series that are made of them.
+    groups: Arc<AtomicUsize>,
     made: Arc<AtomicUsize>,
 }
 
@@ -188,7 +188,7 @@ impl Specs {
     /// are kept.
     pub fn new(list: Vec<Spec>, watermark_ms: i64, max_groups: usize) -> Self {
         let list = list.into_iter().map(Arc::new).collect();
-        Self { list, watermark_ms, max_groups, groups: Arc::default(), epoch: 0 }
+        Self { list, watermark_ms, max_groups, epoch: 0 }
     }
 
     /// Whether nothing is asked for.
@@ -203,7 +203,7 @@ impl Specs {
 
     /// Groups that are kept.
     pub fn groups(&self) -> usize {
-        self.groups.load(Ordering::Relaxed)
+        self.list.iter().map(|spec| spec.groups.load(Ordering::Relaxed)).sum()
     }
 
     /// Groups that are kept at the most.
@@ -216,16 +216,24 @@ impl Specs {
         self.watermark_ms
     }
 
-    /// Takes the place of `before`: where both ask for the same, its groups go on.
+    /// Takes the place of `before`: the groups of entries that both have go on.
     pub fn follow(&mut self, before: &Self) {
-        let same = self.watermark_ms == before.watermark_ms
-            && self.max_groups == before.max_groups
-            && self.list.iter().map(|spec| &**spec).eq(before.list.iter().map(|spec| &**spec));
-        if same {
-            *self = before.clone();
-        } else {
-            self.epoch = before.epoch.wrapping_add(1);
+        let same_pace = self.watermark_ms == before.watermark_ms;
+        let mut known: Vec<_> = before.list.iter().filter(|_| same_pace).collect();
+        for spec in &mut self.list {
+            if let Some(at) = known.iter().position(|known| **known == *spec) {
+                *spec = Arc::clone(known.swap_remove(at));
+            }
         }
+        let same = same_pace
+            && self.list.len() == before.list.len()
+            && self.list.iter().zip(&before.list).all(|(now, then)| Arc::ptr_eq(now, then));
+        self.epoch = before.epoch.wrapping_add(u16::from(!same));
+    }
+
+    /// The number of an entry, if it is still asked for.
+    pub(super) fn number_of(&self, spec: &Arc<Spec>) -> Option<u16> {
+        self.list.iter().position(|asked| Arc::ptr_eq(asked, spec)).map(|number| number as u16)
     }
 
     /// What is asked of a series of these `labels`, if it is a part of something by its samples.
@@ -272,9 +280,9 @@ impl Specs {
     }
 
     fn seat(&self, spec: &Spec, groups: usize, series: usize) -> Option<Seat> {
-        self.groups.fetch_add(groups, Ordering::Relaxed);
+        spec.groups.fetch_add(groups, Ordering::Relaxed);
         spec.made.fetch_add(series, Ordering::Relaxed);
-        let seat = Seat { of: [Arc::clone(&self.groups), Arc::clone(&spec.made)], taken: [groups, series] };
+        let seat = Seat { of: [Arc::clone(&spec.groups), Arc::clone(&spec.made)], taken: [groups, series] };
         // Dropping the seat gives both back.
         Some(seat).filter(|_| spec.made() <= spec.max_series)
     }
@@ -315,7 +323,7 @@ impl Memory {
 impl Spec {
     /// Makes `shape` at each timestamp where `step_ms` is 0, else once in a step; at most `max_series` are made.
     pub fn new(name: String, shape: Shape, step_ms: i64, max_series: usize) -> Self {
-        Self { name, shape, step_ms, max_series, made: Arc::default() }
+        Self { name, shape, step_ms, max_series, groups: Arc::default(), made: Arc::default() }
     }
 
     /// What it is called in status pages and error texts.

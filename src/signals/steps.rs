@@ -221,7 +221,7 @@ impl Steps {
         parts + steps.sum::<usize>() + (self.open.capacity() + self.spare.capacity()) * size_of::<Step>()
     }
 
-    /// Puts `value` (finite) of a part at `timestamp_ms` into its step. The steps that are closed by it are handed to
+    /// Puts `value` (finite; NaN of a part that is there but says nothing) of a part at `timestamp_ms` into its step. The steps that are closed by it are handed to
     /// `close`, in order. The samples of one part come in rising order.
     #[inline]
     pub(super) fn put(
@@ -254,7 +254,7 @@ impl Steps {
         *place = OTHER;
         if counts {
             // Who does not count must not change anything: it may as well come once the step is closed.
-            *place = value;
+            *place = if value.is_nan() { OTHER } else { value };
             step.came += 1;
             step.newest_ms = step.newest_ms.max(timestamp_ms);
         }

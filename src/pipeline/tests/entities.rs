@@ -72,6 +72,23 @@ fn the_part_that_weighs_most_is_explained_and_what_all_of_them_came_to() {
 }
 
 #[test]
+fn a_part_that_a_context_silences_is_missing_and_not_ordinary() {
+    let mut house = house(ENTITIES);
+    play(&mut house, "a", 0..200, |_| 0.0);
+    let written = crate::context::written;
+    let (start, end) = (written(START + 200 * MINUTE), written(START + 300 * MINUTE));
+    let calendar = format!(
+        "calendars: [{{name: change, match: '{{__name__=~\"memory|disk\"}}', start: '{start}', end: '{end}', effect: suppress}}]"
+    );
+    let section: crate::config::sections::Context = serde_saphyr::from_str(&calendar).expect("a section");
+    let contexts = section.contexts().expect("contexts");
+    house.pipeline.configure(with_signals(ENTITIES, &house).with_contexts(contexts));
+    play(&mut house, "a", 200..201, |_| 9.0);
+    let joint = explained(&house, "pod").joint.expect("what they came to");
+    assert!(joint.largest > 0.0 && joint.second == 0.0 && joint.mean == joint.largest, "{joint:?}");
+}
+
+#[test]
 fn parts_may_be_missing_and_the_thing_ends_with_the_last() {
     let mut house = house(ENTITIES);
     play(&mut house, "a", 0..60, |_| 0.0);

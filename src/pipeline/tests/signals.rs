@@ -359,3 +359,57 @@ fn what_is_made_goes_on_after_a_restart_as_if_there_had_been_none() {
     assert!(expected.len() == 2 && f64::from_bits(expected[1].1) >= 1.0, "{expected:?}");
     assert_eq!(scores(&mut after), expected);
 }
+
+/// Samples that the series called `name` has learned from.
+fn learned(house: &House, name: &str, pairs: &[(&'static str, &str)]) -> Option<u64> {
+    let named: Vec<_> = [("__name__", name)].into_iter().chain(pairs.iter().copied()).collect();
+    let id = house.pipeline.series().look_up(&house.scope, named)?;
+    house.pipeline.series().with(id, |series| u64::from(series.state.samples_seen()))
+}
+
+#[test]
+fn what_is_made_is_judged_by_its_value_whatever_its_rule_says_of_counters() {
+    let yaml = format!("{SUM}\nrules: [{{match: 'memory:sum', kind: counter}}]");
+    let mut house = house(&yaml);
+    push_memory(&mut house, 0..40, &["a"]);
+    let before = learned(&house, "memory:sum", &[("job", "api")]).expect("a sum");
+    assert!(before > 30);
+    house.pipeline.configure(with_signals(&format!("{yaml}\nscrape: {{}}"), &house));
+    push_memory(&mut house, 40..41, &["a"]);
+    assert_eq!(learned(&house, "memory:sum", &[("job", "api")]), Some(before + 1), "after a reload");
+    let after = self::house(&yaml);
+    let memories = (0..house.pipeline.series().chunks()).flat_map(|chunk| house.pipeline.memories(chunk));
+    memories.for_each(|memory| after.pipeline.recall(memory, START + 41 * MINUTE).expect("of use"));
+}
+
+#[test]
+fn another_entry_leaves_what_the_others_make_as_it_was() {
+    let of_sum: [(&str, &str); 1] = [("job", "api")];
+    let more = SUM.replace(
+        "sums: [",
+        "histograms: [{match: rpc_seconds}], sums: [{name: all, match: memory_bytes, by: [job], step: 1m}, ",
+    );
+    let mut house = house(SUM);
+    let mut plain = self::house(SUM);
+    push_memory(&mut house, 0..40, &["a", "b"]);
+    house.pipeline.configure(with_signals(&more, &house));
+    let mut ended = Vec::new();
+    for minute in 40..50 {
+        push_memory(&mut house, minute..minute + 1, &["a", "b"]);
+        assert_eq!(scores_for(&house, "memory:sum").len(), 1, "{minute}");
+        ended.extend(ends(&house, "anomaly_score"));
+    }
+    assert_eq!((ended, scores_for(&house, "all:sum").len()), (vec![], 1));
+    push_memory(&mut plain, 0..50, &["a", "b"]);
+    assert_eq!(learned(&house, "memory:sum", &of_sum), learned(&plain, "memory:sum", &of_sum));
+    assert_eq!(made(&house, "memory:sum", &of_sum), made(&plain, "memory:sum", &of_sum), "each part once");
+    assert_eq!(house.pipeline.budget().groups, 2);
+    // And without it again; what it made ends, and nothing else.
+    house.pipeline.configure(with_signals(SUM, &house));
+    push_memory(&mut house, 50..51, &["a", "b"]);
+    let told: Vec<_> = house.out.iter().filter(|score| is_stale_marker(score.sample.value)).collect();
+    assert!(told.len() == 1 && told[0].labels.metric_name() == "all:sum", "{told:?}");
+    assert_eq!((scores_for(&house, "memory:sum").len(), house.pipeline.budget().groups), (1, 1));
+    house.push(&["a", "b"].map(|pod| (memory("api", pod), at(START + 51 * MINUTE, stale_marker()))));
+    assert_eq!(ends(&house, "anomaly_score"), [START + 51 * MINUTE]);
+}
