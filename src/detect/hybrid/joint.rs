@@ -181,7 +181,7 @@ impl Past {
             self.held.iter_mut().for_each(|count| *count *= by);
             (self.total, self.weight) = (self.total * by, 1.0);
         }
-        if seen % TURNS[usize::from(seen >= EARLY)] == 0 {
+        if seen.is_multiple_of(TURNS[usize::from(seen >= EARLY)]) {
             self.tail = Tail::of(&all_above(&self.held), self.total, self.weight);
         }
     }

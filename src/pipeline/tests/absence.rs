@@ -1,5 +1,7 @@
 //! Series that stop, against their own habit.
 
+#![expect(clippy::single_range_in_vec_init, reason = "a list of minutes from and to, of one entry")]
+
 use proptest::prelude::*;
 
 use super::*;
