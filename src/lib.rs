@@ -4,6 +4,7 @@
 //! The order of the modules below is the way of the data; `ARCHITECTURE.md` is the map.
 
 mod label_values;
+mod prefetch;
 
 // The doors.
 pub mod ingest;

@@ -9,10 +9,11 @@ mod explanation;
 mod forecast;
 mod hybrid;
 mod kept;
-mod prefetch;
 mod zone;
 
 use kept::Kept;
+
+use crate::prefetch::prefetch;
 
 pub use demands::{AlertBudget, Demands, Direction};
 pub use explanation::{
@@ -172,7 +173,7 @@ impl State {
     #[inline]
     pub fn prefetch(&self) {
         if let Some(state) = &self.learned {
-            prefetch::prefetch(&**state);
+            prefetch(&**state);
         }
     }
 

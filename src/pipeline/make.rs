@@ -106,11 +106,11 @@ impl Admission<'_> {
         of: MadeId,
         observer: &mut Observer<'_, impl Emit>,
     ) -> Result<Option<&mut Series>, Reason> {
-        let Some(made) = observer.groups.as_mut().and_then(|groups| groups.series(of)).cloned() else {
+        let Some(made) = observer.groups.as_mut().and_then(|groups| groups.series(of)) else {
             return Ok(None);
         };
         let is_it = |series: &Series| series.made && Arc::ptr_eq(&series.labels, &made.labels);
-        let known = made.at.filter(|id| self.walk.series(*id).is_some_and(|series| is_it(series)));
+        let known = made.at.filter(|id| self.walk.visit(*id).is_some_and(|series| is_it(series)));
         let id = match known {
             Some(id) => id,
             None => self.settle_made(of, observer)?,

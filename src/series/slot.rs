@@ -8,6 +8,7 @@ use crate::batch::{Key, Sample};
 use crate::context::Attached;
 use crate::detect;
 use crate::inject::{Fans, Workload};
+use crate::prefetch::prefetch;
 use crate::rules::Outputs;
 use crate::signals::{Habit, Memberships, Signal};
 
@@ -117,6 +118,14 @@ impl Series {
     pub fn go_on_from(&mut self, state: detect::State, inherited: Inherited) {
         self.state = state;
         self.inherited = Some(Box::new(inherited));
+    }
+
+    /// Has what the next sample of it needs fetched from memory.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        self.state.prefetch();
+        self.memberships.prefetch();
+        self.given.iter().for_each(|given| prefetch(&**given));
     }
 
     #[inline]

@@ -396,7 +396,7 @@ impl<'t> Walk<'t> {
         let Some((number, chunk)) = &self.held else { return };
         let place = chunk.get((id % CHUNK_SERIES) as usize).filter(|_| id / CHUNK_SERIES == *number);
         if let Some(Some(series)) = place {
-            series.state.prefetch();
+            series.prefetch();
         }
     }
 
@@ -441,6 +441,14 @@ impl<'t> Walk<'t> {
     #[inline]
     pub fn series(&mut self, id: SlotId) -> Option<&mut Series> {
         self.place(id.0)?.as_mut()
+    }
+
+    /// The same; and those that lie behind it will be asked for next.
+    #[inline]
+    pub fn visit(&mut self, id: SlotId) -> Option<&mut Series> {
+        self.place(id.0)?;
+        self.prefetch(id.0 + AHEAD);
+        self.series(id)
     }
 
     /// Lets go of the chunk in hand, as inserting and evicting need.

@@ -175,6 +175,18 @@ impl Group {
         put
     }
 
+    /// Has what a sample of `part` needs fetched from memory: what is known of it, and its step.
+    #[inline]
+    pub(super) fn prefetch_step(&self, part: u32) {
+        self.steps.prefetch(part);
+    }
+
+    /// And, once these are there, its place in the step.
+    #[inline]
+    pub(super) fn prefetch_place(&self, part: u32) {
+        self.steps.prefetch_place(part);
+    }
+
     /// A native histogram of a part.
     pub(super) fn put_histogram(
         &mut self,

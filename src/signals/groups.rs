@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::group::{Group, Identity, Made, MadeId, MadeSeries, Origin, Pairs, Queue};
+use super::inbox::{Inbox, Waiting};
 use super::native::Observed;
 use super::spec::{Claim, Quantity, Spec, Specs};
 use super::steps::Put;
 use crate::batch::{Key, NativeHistogram, Sample};
+use crate::prefetch::prefetch;
 use crate::series::SlotId;
 use crate::series::labels::{Interner, SeriesLabels};
 
@@ -20,6 +22,8 @@ pub struct Groups {
     index: HashMap<Identity, u32, foldhash::fast::RandomState>,
     /// Groups that were ever made.
     serial: u32,
+    /// Samples of parts that wait to be put into their steps.
+    inbox: Inbox,
     queue: Queue,
     /// Groups that may be forgotten once what was made of them is taken.
     deserted: Vec<u32>,
@@ -101,6 +105,7 @@ impl Groups {
             return Vec::new();
         }
         self.epoch = specs.epoch;
+        self.settle();
         self.index.clear();
         let mut left = Vec::new();
         for (at, place) in self.groups.iter_mut().enumerate() {
@@ -202,16 +207,28 @@ impl Groups {
         Some(index)
     }
 
-    /// Puts a sample of a part into the steps of its groups.
+    /// Takes a sample of a part for the steps of its groups.
     #[inline]
     pub fn put(&mut self, memberships: &Memberships, seen: &Seen) {
         for member in memberships.list.iter().flatten() {
             let Some(value) = seen.quantity(member.quantity) else { continue };
-            let Some(group) = of_member(&mut self.groups, member) else { continue };
-            if group.put(member.part, seen.sample.timestamp_ms, value, &mut self.queue) == Put::Late {
-                self.late += 1;
+            let Membership { group, serial, part, .. } = *member;
+            let timestamp_ms = seen.sample.timestamp_ms;
+            if self.inbox.take(Waiting { group, serial, part, timestamp_ms, value }) {
+                self.settle();
             }
         }
+    }
+
+    /// Puts what waits into its steps. Samples of one part stay in order; in which order those of different parts come
+    /// changes nothing.
+    fn settle(&mut self) {
+        let Self { inbox, groups, queue, late, .. } = self;
+        inbox.empty(groups, |group, waiting| {
+            if group.put(waiting.part, waiting.timestamp_ms, waiting.value, queue) == Put::Late {
+                *late += 1;
+            }
+        });
     }
 
     /// Memory into which native histograms may be read.
@@ -226,8 +243,9 @@ impl Groups {
 
     /// Has everything made of a native histogram that its groups ask for.
     pub fn put_histogram(&mut self, memberships: &Memberships, histogram: &NativeHistogram) {
+        self.settle();
         for member in memberships.list.iter().flatten() {
-            let Some(group) = of_member(&mut self.groups, member) else { continue };
+            let Some(group) = at(&mut self.groups, member.group, member.serial) else { continue };
             if group.put_histogram(member.part, histogram, &mut self.observed, &mut self.queue) == Put::Late {
                 self.late += 1;
             }
@@ -236,8 +254,9 @@ impl Groups {
 
     /// A part ended at `timestamp_ms`, and may come back.
     pub fn end(&mut self, memberships: &Memberships, timestamp_ms: i64) {
+        self.settle();
         for member in memberships.list.iter().flatten() {
-            if let Some(group) = of_member(&mut self.groups, member) {
+            if let Some(group) = at(&mut self.groups, member.group, member.serial) {
                 group.end(member.part, timestamp_ms, &mut self.queue);
             }
         }
@@ -250,7 +269,7 @@ impl Groups {
             Departure::Left(memberships, at_ms) => {
                 self.end(&memberships, at_ms);
                 for member in memberships.list.iter().flatten() {
-                    if let Some(group) = of_member(&mut self.groups, member) {
+                    if let Some(group) = at(&mut self.groups, member.group, member.serial) {
                         group.leave(member.part, &mut self.queue);
                         self.deserted.push(member.group);
                     }
@@ -261,6 +280,7 @@ impl Groups {
 
     /// The next sample that was made, oldest first.
     pub fn next_made(&mut self) -> Option<Made> {
+        self.settle();
         let next = self.queue.pop_front();
         if next.is_none() {
             while let Some(group) = self.deserted.pop() {
@@ -340,17 +360,25 @@ impl Memberships {
         self.list.is_none()
     }
 
+    /// Has them fetched from memory, so that they are at hand when the series' sample comes.
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Some(list) = &self.list {
+            list.iter().for_each(prefetch);
+        }
+    }
+
     /// Whether another configuration gave them than `specs`.
     pub fn are_outdated(&self, specs: &Specs) -> bool {
         self.epoch != specs.epoch
     }
 }
 
-/// The group that a part is in, unless that was dropped.
+/// The `serial`-th group, which is at `index` unless it was dropped.
 #[inline]
-fn of_member<'a>(groups: &'a mut [Option<Group>], member: &Membership) -> Option<&'a mut Group> {
-    let group = groups.get_mut(member.group as usize)?.as_mut()?;
-    (group.serial == member.serial).then_some(group)
+pub(super) fn at(groups: &mut [Option<Group>], index: u32, serial: u32) -> Option<&mut Group> {
+    let group = groups.get_mut(index as usize)?.as_mut()?;
+    (group.serial == serial).then_some(group)
 }
 
 /// Labels as bytes, each text with its length. Their plain hash is the same in every process.

@@ -17,6 +17,7 @@ mod derive;
 mod entity;
 mod group;
 mod groups;
+mod inbox;
 mod native;
 mod outlook;
 mod peers;

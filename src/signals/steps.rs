@@ -16,11 +16,16 @@
 
 use std::collections::VecDeque;
 
+use crate::prefetch::prefetch;
+
 /// Steps that may be open at a time. Beyond it the oldest is closed, as if the watermark had passed; or the newest is
 /// given up, where it is further ahead than that and few are there.
 const MAX_OPEN: usize = 128;
 /// Watermarks without a sample after which a part is new when it comes back.
 const AWAY_WATERMARKS: i64 = 2;
+
+/// It has not happened. Two parts share a line of memory, which they would not with optional times.
+const NEVER: i64 = i64::MIN;
 
 /// The part is waited for.
 const EXPECTED: f64 = f64::NAN;
@@ -43,6 +48,7 @@ pub(super) struct Pace {
 pub(super) struct Steps {
     pace: Pace,
     parts: Vec<Part>,
+    fingerprints: Vec<u64>,
     /// Indexes of the parts by their fingerprints: whatever is added up is added up in one order.
     order: Vec<u32>,
     /// Indexes of parts that have left, each with the last step that may hold a value of it.
@@ -86,15 +92,14 @@ pub(super) enum Put {
 
 #[derive(Debug)]
 struct Part {
-    fingerprint: u64,
-    role: u16,
-    left: bool,
-    /// Step in which it came, or came back.
-    since_ms: Option<i64>,
+    /// Step in which it came, or came back; [`NEVER`] before.
+    since_ms: i64,
     /// Step of its newest sample.
     newest_ms: i64,
-    /// When it said that it ends.
-    ended_ms: Option<i64>,
+    /// When it said that it ends; [`NEVER`] while it has not.
+    ended_ms: i64,
+    role: u16,
+    left: bool,
 }
 
 /// How a part stands to the oldest open step.
@@ -146,6 +151,7 @@ impl Steps {
         Self {
             pace,
             parts: Vec::new(),
+            fingerprints: Vec::new(),
             order: Vec::new(),
             free: Vec::new(),
             open: VecDeque::new(),
@@ -161,22 +167,23 @@ impl Steps {
 
     /// Takes in a part that plays `role`; of equal roles, parts are ordered by `fingerprint`.
     pub(super) fn join(&mut self, fingerprint: u64, role: u16) -> u32 {
-        let part =
-            Part { fingerprint, role, left: false, since_ms: None, newest_ms: i64::MIN, ended_ms: None };
+        let part = Part { since_ms: NEVER, newest_ms: NEVER, ended_ms: NEVER, role, left: false };
         let free = self.free.iter().position(|(until_ms, _)| *until_ms <= self.closed_ms);
         let index = match free.map(|at| self.free.swap_remove(at)) {
             Some((_, index)) => {
                 self.order.retain(|other| *other != index);
                 self.parts[index as usize] = part;
+                self.fingerprints[index as usize] = fingerprint;
                 index
             }
             None => {
                 self.parts.push(part);
+                self.fingerprints.push(fingerprint);
                 self.parts.len() as u32 - 1
             }
         };
         self.members += 1;
-        let rank = |index: u32| (self.parts[index as usize].fingerprint, index);
+        let rank = |index: u32| (self.fingerprints[index as usize], index);
         let at = self.order.partition_point(|other| rank(*other) < rank(index));
         self.order.insert(at, index);
         index
@@ -204,7 +211,7 @@ impl Steps {
     /// When the last of the parts ended, if none that counts is left by then. Who is too new to count says nothing: it may as
     /// well come later.
     pub(super) fn ended_ms(&self) -> Option<i64> {
-        let ended_ms = self.parts.iter().filter_map(|part| part.ended_ms).max()?;
+        let ended_ms = self.parts.iter().map(|part| part.ended_ms).max().filter(|ms| *ms != NEVER)?;
         let goes_on = |part: &Part| part.is_present() && part.counts(ended_ms, &self.pace);
         (!self.parts.iter().any(goes_on)).then_some(ended_ms)
     }
@@ -216,7 +223,8 @@ impl Steps {
 
     /// Bytes that lie apart.
     pub(super) fn bytes(&self) -> usize {
-        let parts = self.parts.capacity() * size_of::<Part>() + self.order.capacity() * size_of::<u32>();
+        let parts = self.parts.capacity() * (size_of::<Part>() + size_of::<u64>())
+            + self.order.capacity() * size_of::<u32>();
         let steps = self.open.iter().chain(&self.spare).map(|step| step.values.capacity() * size_of::<f64>());
         parts + steps.sum::<usize>() + (self.open.capacity() + self.spare.capacity()) * size_of::<Step>()
     }
@@ -231,7 +239,7 @@ impl Steps {
         value: f64,
         close: &mut dyn FnMut(&Closed<'_>),
     ) -> Put {
-        let at_ms = self.pace.step_of(timestamp_ms);
+        let at_ms = self.step_of(timestamp_ms);
         if at_ms == self.parts[part as usize].newest_ms {
             return Put::Passed;
         }
@@ -267,9 +275,22 @@ impl Steps {
         }
     }
 
+    /// Has what is known of `part`, and the newest step, fetched from memory.
+    #[inline]
+    pub(super) fn prefetch(&self, part: u32) {
+        self.parts.get(part as usize).into_iter().for_each(prefetch);
+        self.open.back().into_iter().for_each(prefetch);
+    }
+
+    /// And, once these are there, its place in the step.
+    #[inline]
+    pub(super) fn prefetch_place(&self, part: u32) {
+        self.open.back().and_then(|step| step.values.get(part as usize)).into_iter().for_each(prefetch);
+    }
+
     /// The part says that it ends at `timestamp_ms`.
     pub(super) fn end(&mut self, part: u32, timestamp_ms: i64, close: &mut dyn FnMut(&Closed<'_>)) {
-        self.change(part, |who| who.ended_ms = Some(timestamp_ms));
+        self.change(part, |who| who.ended_ms = timestamp_ms);
         self.settle(part);
         self.close_due(close);
     }
@@ -324,6 +345,16 @@ impl Steps {
             }
         }
         front.expected += front.missing;
+    }
+
+    /// The step that a sample at `timestamp_ms` belongs to: nearly always the newest, which spares a division.
+    #[inline]
+    fn step_of(&self, timestamp_ms: i64) -> i64 {
+        let since_ms = timestamp_ms.wrapping_sub(self.newest_ms);
+        match (0..self.pace.step_ms).contains(&since_ms) {
+            true => self.newest_ms,
+            false => self.pace.step_of(timestamp_ms),
+        }
     }
 
     /// Index of the step at `at_ms`, which is opened if need be.
@@ -408,7 +439,7 @@ impl Step {
 impl Part {
     /// Whether it has shown a sample and has not ended.
     fn is_present(&self) -> bool {
-        !self.left && self.ended_ms.is_none() && self.since_ms.is_some()
+        !self.left && self.ended_ms == NEVER && self.since_ms != NEVER
     }
 
     /// How it stands to the oldest step.
@@ -425,9 +456,9 @@ impl Part {
     /// A sample of it belongs to the step at `at_ms`.
     #[inline]
     fn come(&mut self, at_ms: i64, pace: &Pace) {
-        let away = self.ended_ms.is_some() || pace.is_away(self.newest_ms, at_ms);
-        if away || self.since_ms.is_none() {
-            (self.since_ms, self.ended_ms) = (Some(at_ms), None);
+        let away = self.ended_ms != NEVER || pace.is_away(self.newest_ms, at_ms);
+        if away || self.since_ms == NEVER {
+            (self.since_ms, self.ended_ms) = (at_ms, NEVER);
         }
         self.newest_ms = at_ms;
     }
@@ -435,15 +466,15 @@ impl Part {
     /// Whether a sample of it counts in the step at `at_ms`.
     #[inline]
     fn counts(&self, at_ms: i64, pace: &Pace) -> bool {
-        let known_ms = self.since_ms.map_or(0, |since_ms| at_ms.saturating_sub(since_ms));
-        pace.parts.is_some() || known_ms > pace.watermark_ms
+        let known_ms = at_ms.saturating_sub(self.since_ms);
+        pace.parts.is_some() || (self.since_ms != NEVER && known_ms > pace.watermark_ms)
     }
 
     fn is_expected(&self, at_ms: i64, pace: &Pace) -> bool {
         // A sample that is under way may show yet that it was not away.
         let away = pace.is_away(self.newest_ms, at_ms.saturating_sub(pace.watermark_ms));
         let comes = self.newest_ms < at_ms && !away;
-        let goes_on = !self.left && self.ended_ms.is_none();
+        let goes_on = !self.left && self.ended_ms == NEVER;
         comes && goes_on && self.counts(at_ms, pace)
     }
 }

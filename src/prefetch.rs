@@ -9,7 +9,7 @@ const LINE: usize = 64;
 /// It is advice: nothing is read or written as far as a program can tell. On other processors than x86-64 it does
 /// nothing.
 #[inline]
-pub(super) fn prefetch<T>(place: &T) {
+pub(crate) fn prefetch<T>(place: &T) {
     for offset in (0..size_of::<T>()).step_by(LINE) {
         line(std::ptr::from_ref(place).cast::<i8>().wrapping_add(offset));
     }
