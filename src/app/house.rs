@@ -5,8 +5,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use parking_lot::Mutex;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +17,12 @@ use crate::ingest::remote_write::{Observer, PushDoor, PushDoorParts, PushMetrics
 use crate::ingest::scrape::{ScrapeConfigError, ScrapeDoor, ScrapeMetrics, ScrapeParts};
 use crate::ingest::{Doors, PipelineScorer, Scorers};
 use crate::inject::{Names, TemplateError, Workloads};
-use crate::model::{Model, ModelSlot};
+use crate::model::ModelSlot;
+use crate::model::local::Local;
+use crate::model::metrics::ModelMetrics;
+use crate::model::registry::Registry as ModelRegistry;
+use crate::model::store::Store;
+use crate::model::watcher::{Following, Watcher, boot};
 use crate::net::client::{ClientConfigError, ClientLimits, ClientMetrics, HttpClient};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
@@ -34,7 +37,8 @@ const SETTLE: Duration = Duration::from_secs(5);
 pub(super) struct House {
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) scorers: Arc<Scorers>,
-    pub(super) model: ModelSlot,
+    pub(super) model: Arc<ModelSlot>,
+    models: ModelMetrics,
     push: Arc<PushMetrics>,
     scores: Arc<ScoreMetrics>,
     client: Arc<ClientMetrics>,
@@ -80,7 +84,11 @@ impl House {
         stop: &CancellationToken,
         registry: &mut Registry,
     ) -> anyhow::Result<Self> {
-        let model = ModelSlot::new(Model::builtin());
+        let models = ModelMetrics::default();
+        let local = local_models(config)?;
+        let first = boot(local.as_ref(), &config.model.name, &following(config), &models);
+        tracing::info!(version = first.version, source = first.source.name(), "the model that serves first");
+        let model = Arc::new(ModelSlot::new(first));
         let table = Table::new(Interner::default());
         let settings = settings(config, table.interner())?;
         let scopes = Scopes::new(rand::rng().random());
@@ -95,6 +103,7 @@ impl House {
             pipeline: Arc::new(pipeline),
             scorers: Arc::new(scorers),
             model,
+            models,
             push: Arc::default(),
             scores: Arc::default(),
             client: Arc::default(),
@@ -118,13 +127,20 @@ impl House {
         let scorers = Arc::clone(&self.scorers);
         registry.register_collector(Box::new(super::status::Backlog(scorers)));
         registry.register_collector(Box::new(super::status::Pauses(Arc::clone(&self.forwarder))));
-        let model = self.model.handle().current();
-        let info = Family::<Vec<(String, String)>, Gauge>::default();
-        let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let labels =
-            vec![label("version", &model.version), label("sha256", &model.sha256), label("role", "champion")];
-        info.get_or_create(&labels).set(1);
-        registry.register("sidelong_model_info", "The model in force; always 1", info);
+        self.models.register(self.model.handle(), registry);
+    }
+
+    /// Who follows the store of models, if `config` names one.
+    ///
+    /// # Errors
+    /// The folder of local models is none.
+    pub(super) fn watcher(&self, config: &Config) -> anyhow::Result<Option<Watcher>> {
+        let Some(place) = &config.model.store else { return Ok(None) };
+        let store = Store::open(place).context("model.store")?;
+        let max_bytes = config.model.max_size.as_bytes();
+        let registry = ModelRegistry::new(store, &config.model.name, max_bytes).context("model.name")?;
+        let (slot, local) = (Arc::clone(&self.model), local_models(config)?);
+        Ok(Some(Watcher::new(slot, registry, local, following(config), self.models.clone())))
     }
 
     /// Makes all that `config` needs, and changes nothing.
@@ -270,6 +286,30 @@ pub(crate) fn settings(config: &Config, interner: &Interner) -> Result<Settings,
 /// No workload yet, of those that `config` asks for.
 pub(crate) fn workloads(config: &Config) -> Workloads {
     Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize)
+}
+
+/// The folder of local models, if `config` names one.
+///
+/// # Errors
+/// The folder is none: a mistyped name must not look like a first start.
+fn local_models(config: &Config) -> anyhow::Result<Option<Local>> {
+    let Some(folder) = &config.model.folder else { return Ok(None) };
+    anyhow::ensure!(
+        folder.is_dir(),
+        "model.folder: {} is no folder; make it, or correct the name",
+        folder.display()
+    );
+    Ok(Some(Local::open(folder).context("model.folder")?))
+}
+
+fn following(config: &Config) -> Following {
+    Following {
+        interval: config.model.poll_interval.get(),
+        timeout: config.model.timeout.get(),
+        trust: config.model.trust(),
+        max_bytes: config.model.max_size.as_bytes(),
+        clock: unix_millis,
+    }
 }
 
 /// Milliseconds since the epoch.

@@ -80,6 +80,7 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     let web = Arc::new(WebGate::open(options.web_config.as_deref(), web_metrics)?);
     let doors = house.put_in_force(&config, house.prepare(&config)?);
     let keeper = house.keeper(&config, &mut registry)?;
+    let watcher = house.watcher(&config)?;
     let door = DataDoor::new(doors, Arc::clone(&house.pipeline), health.clone());
     let (reload, reloads) = reload_channel(&mut registry);
     let current = Arc::new(Current::new(config.clone()));
@@ -119,6 +120,9 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     if let Some(keeper) = keeper.clone() {
         tokio::spawn(keeper.keep(config.state.interval.get(), unix_millis, stop.clone()));
     }
+    if let Some(watcher) = watcher {
+        tokio::spawn(watcher.follow(stop.clone()));
+    }
     health.set(Readiness::Ready);
     tracing::info!(%data, %admin, version = env!("CARGO_PKG_VERSION"), "Sidelong is ready");
     let data_side = async {
@@ -146,9 +150,9 @@ impl Next {
     fn apply(&self) -> Result<(), ReloadFailure> {
         let config = Config::load(&self.file)?;
         let before = self.current.get();
-        if (&before.server, &before.state) != (&config.server, &config.state) {
+        if (&before.server, &before.state, &before.model) != (&config.server, &config.state, &config.model) {
             tracing::warn!(
-                "the sections server and state are read at the start: what changed in them waits for the next one"
+                "the sections server, state and model are read at the start: what changed in them waits for the next one"
             );
         }
         let prepared = self.house.prepare(&config)?;

@@ -79,7 +79,13 @@ fn targets_of(config: &Config) -> Value {
 
 fn model_of(house: &House) -> Value {
     let model = house.model.handle().current();
-    json!({ "version": model.version, "sha256": model.sha256, "role": "champion" })
+    json!({
+        "version": model.version,
+        "sha256": model.sha256,
+        "role": "champion",
+        "source": model.source.name(),
+        "createdMs": model.created_ms,
+    })
 }
 
 fn explain(house: &House, series: &str, limit: usize) -> Result<Value, String> {

@@ -15,6 +15,7 @@ pub mod healthcheck;
 mod judge;
 mod log_limit;
 pub mod logging;
+mod model;
 mod output;
 pub mod profile;
 pub mod run;
@@ -55,6 +56,7 @@ enum Command {
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     State(state::StateArgs),
+    Model(model::ModelArgs),
     Synth(synth::SynthArgs),
     Top(top::TopArgs),
     #[cfg(feature = "train")]
@@ -105,6 +107,7 @@ impl Cli {
             Command::Convert(args) => convert::run(&args)?,
             Command::Healthcheck(args) => return healthcheck::run(&args),
             Command::State(args) => state::run(&args)?,
+            Command::Model(args) => model::run(&args)?,
             Command::Synth(args) => synth::run(&args)?,
             Command::Top(args) => top::run(&args)?,
             #[cfg(feature = "train")]

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use self::raw::RawConfig;
-use self::sections::{Context, Downstream, Limits, Scores, Scrape, Server, Signals, State, Tenants};
+use self::sections::{
+    Context, Downstream, Limits, ModelSection, Scores, Scrape, Server, Signals, State, Tenants,
+};
 use self::yaml::{Environment, Problem};
 use crate::rules::RuleSet;
 use crate::rules::preset::Preset;
@@ -50,6 +52,8 @@ pub struct Config {
     pub context: Context,
     /// What is kept beyond a restart.
     pub state: State,
+    /// Where models come from.
+    pub model: ModelSection,
     /// Which series are scored, presets included.
     pub rules: Arc<RuleSet>,
     raw: Arc<RawConfig>,

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::sections::{
-    Context, Downstream, Findings, Limits, Scores, Scrape, Server, Signals, State, Tenants,
+    Context, Downstream, Findings, Limits, ModelSection, Scores, Scrape, Server, Signals, State, Tenants,
 };
 use super::yaml::{Document, Environment, Problem};
 use super::{Config, Problems};
@@ -37,6 +37,8 @@ pub struct RawConfig {
     pub context: Context,
     /// What series have learned, kept beyond a restart.
     pub state: State,
+    /// Where models come from, and whose are trusted.
+    pub model: ModelSection,
     /// Built-in rules that stand behind those of `rules`: `node_exporter`, `kubernetes`,
     /// `kube_state_metrics`, `http_red` and `cloudwatch`.
     pub presets: Vec<Preset>,
@@ -46,7 +48,7 @@ pub struct RawConfig {
 }
 
 /// The top-level keys.
-const SECTIONS: [&str; 11] = [
+const SECTIONS: [&str; 12] = [
     "server",
     "limits",
     "downstream",
@@ -56,6 +58,7 @@ const SECTIONS: [&str; 11] = [
     "signals",
     "context",
     "state",
+    "model",
     "presets",
     "rules",
 ];
@@ -95,6 +98,7 @@ pub(super) fn read(
         signals: document.section("signals", &mut problems),
         context: document.section("context", &mut problems),
         state: document.section("state", &mut problems),
+        model: document.section("model", &mut problems),
         presets: document.list("presets", &mut problems),
         rules: document.list("rules", &mut problems),
     };
@@ -137,6 +141,7 @@ impl RawConfig {
         self.signals.check(&mut findings);
         self.context.check(&mut findings);
         self.state.check(&mut findings);
+        self.model.check(&mut findings);
         if let Some(downstream) = &self.downstream {
             downstream.check(&mut findings);
         }
@@ -168,6 +173,7 @@ impl RawConfig {
             signals: raw.signals.clone(),
             context: raw.context.clone(),
             state: raw.state.clone(),
+            model: raw.model.clone(),
             rules: Arc::new(rules),
             raw,
         }

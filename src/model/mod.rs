@@ -1,9 +1,20 @@
-//! The model that is shared by all series, and the slot from which it is hot-swapped.
+//! The model that is shared by all series: how it is kept, how it comes, and the slot from which it is hot-swapped.
+//!
+//! A model is kept as a [`bundle`] in a [`store`]. The [`registry`] is what people do with a store: publish, promote, roll back.
+//! A sidecar's [`watcher`] follows it, checks what comes and puts it into the [`ModelSlot`]; what was good lately lies on the
+//! local disk ([`local`]), so that a start needs nobody.
 
+pub mod bundle;
+pub mod local;
+pub mod metrics;
+pub mod registry;
 mod slot;
+pub mod store;
+pub mod watcher;
 
 use crate::detect::{Detector, Hybrid, Parts};
 
+use bundle::Digest;
 pub use slot::{ModelHandle, ModelSlot};
 
 /// What all series share: an immutable, versioned detector.
@@ -11,11 +22,30 @@ pub use slot::{ModelHandle, ModelSlot};
 pub struct Model {
     /// Names the model in status pages and in `sidelong_model_info`.
     pub version: String,
+    /// The same as a number; 0 of what was never promoted.
+    pub number: u64,
     /// Hex digest of what the model was built from.
     pub sha256: String,
+    /// Where it came from.
+    pub source: Source,
+    /// When it was made, in milliseconds since the epoch; 0 of the one that is built in.
+    pub created_ms: i64,
     /// What judges.
     pub detector: Detector,
 }
+
+/// Where a model came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is part of the binary.
+    Builtin,
+    /// The folder of this process.
+    Local,
+    /// The store.
+    Store,
+}
+
+// === impl Model ===
 
 impl Model {
     /// The model that is built into the binary.
@@ -31,13 +61,24 @@ impl Model {
     fn of(hybrid: Hybrid) -> Self {
         Self {
             version: "builtin-2".into(),
-            sha256: sha256_hex(format!("{hybrid:?}").as_bytes()),
+            number: 0,
+            sha256: Digest::of(format!("{hybrid:?}").as_bytes()).to_string(),
+            source: Source::Builtin,
+            created_ms: 0,
             detector: Detector::Hybrid(Box::new(hybrid)),
         }
     }
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+// === impl Source ===
+
+impl Source {
+    /// As it stands in labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Builtin => "builtin",
+            Self::Local => "local",
+            Self::Store => "store",
+        }
+    }
 }

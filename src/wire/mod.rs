@@ -3,5 +3,6 @@
 pub mod compression;
 pub mod exposition;
 pub mod generated;
+pub mod model;
 pub mod remote_write;
 mod varint;

@@ -23,3 +23,10 @@ pub mod io {
 pub mod prometheus {
     include!("prometheus.rs");
 }
+pub mod sidelong {
+    pub mod model {
+        pub mod v1 {
+            include!("sidelong.model.v1.rs");
+        }
+    }
+}

@@ -14,8 +14,10 @@ mod oracle_tests;
 pub const INPUTS: usize = 4;
 /// Levels of a tree.
 pub const DEPTH: usize = 6;
-const NODES: usize = (1 << DEPTH) - 1;
-const LEAVES: usize = 1 << DEPTH;
+/// Nodes of a tree above its leaves.
+pub const NODES: usize = (1 << DEPTH) - 1;
+/// Leaves of a tree.
+pub const LEAVES: usize = 1 << DEPTH;
 /// Samples that each tree is grown from: as many as its leaves.
 pub const SAMPLE: usize = LEAVES;
 

@@ -1,0 +1,239 @@
+//! `sidelong model`: the versions of a model, from candidate to champion and back.
+
+mod keygen;
+mod pin;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::source::runtime;
+use crate::detect::Hybrid;
+use crate::model::bundle::{Bundle, Digest, Origin, SigningKey};
+use crate::model::registry::{Promotion, Registry};
+use crate::model::store::Store;
+
+/// Keep, promote and roll back models.
+///
+/// A model is a bundle of numbers with a manifest. Training makes candidates, which nobody has signed. `promote` signs one with a key
+/// and makes it champion; each sidecar that follows the store and trusts the key checks it and swaps it in. `rollback` goes back.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct ModelArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    Keygen(keygen::Keygen),
+    Export(Export),
+    Ls(show::Ls),
+    Show(show::Show),
+    Diff(show::Diff),
+    Verify(show::Verify),
+    Publish(Publish),
+    Promote(Promote),
+    Rollback(Rollback),
+    Pin(pin::Pin),
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  sidelong model keygen --out promotion.pem
+  sidelong model publish --store s3://models/prod models/builtin
+  sidelong model promote --store s3://models/prod --key promotion.pem 3f9c --reason 'evaluated on last week'
+  sidelong model ls --store s3://models/prod
+  sidelong model rollback --store s3://models/prod --key promotion.pem --to 4 --reason 'alerts too often'
+  sidelong model pin --folder /var/lib/sidelong/models 4";
+
+/// Which model, and where it is kept.
+#[derive(Clone, Debug, Args)]
+struct Place {
+    /// The store: a folder, or s3://BUCKET/PREFIX, with ?endpoint=URL&region=NAME for what is not of AWS.
+    #[arg(long, value_name = "FOLDER|URL")]
+    store: String,
+    /// Which of the store's models.
+    #[arg(long, value_name = "NAME", default_value = "sidelong")]
+    name: String,
+    /// Bundles with more MiB are not looked at.
+    #[arg(long, value_name = "MIB", default_value_t = 16)]
+    max_size: u64,
+}
+
+/// Write the model that is built into this binary as a bundle, signed by nobody.
+#[derive(Clone, Debug, Args)]
+struct Export {
+    /// The folder to write, which is made.
+    #[arg(value_name = "FOLDER")]
+    folder: PathBuf,
+    /// Which model it is to be a version of.
+    #[arg(long, value_name = "NAME", default_value = "sidelong")]
+    name: String,
+}
+
+/// Put a candidate into a store. Nobody serves it until it is promoted.
+#[derive(Clone, Debug, Args)]
+struct Publish {
+    #[command(flatten)]
+    place: Place,
+    /// The bundle, as `sidelong model export` writes one.
+    #[arg(value_name = "FOLDER")]
+    bundle: PathBuf,
+}
+
+/// Sign a candidate, and make it champion.
+#[derive(Clone, Debug, Args)]
+struct Promote {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    answer: Answer,
+    /// The first digits of the candidate's name, as `publish` prints it.
+    #[arg(value_name = "CANDIDATE")]
+    candidate: String,
+}
+
+/// Make an earlier version champion again, as a new version.
+#[derive(Clone, Debug, Args)]
+struct Rollback {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    answer: Answer,
+    /// The version to go back to; without it, the one that was champion before.
+    #[arg(long, value_name = "VERSION")]
+    to: Option<u64>,
+}
+
+/// Who answers for it, and why.
+#[derive(Clone, Debug, Args)]
+struct Answer {
+    /// The private key, as `sidelong model keygen` makes one.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Why, for the promotion log.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+}
+
+/// Runs `sidelong model`.
+///
+/// # Errors
+///
+/// What the store, the disk or the bundle says.
+pub(super) fn run(args: &ModelArgs) -> anyhow::Result<()> {
+    let runtime = runtime()?;
+    match &args.command {
+        Command::Keygen(keygen) => keygen.run(),
+        Command::Export(export) => export.run(),
+        Command::Pin(pin) => pin.run(),
+        Command::Ls(ls) => runtime.block_on(ls.run()),
+        Command::Show(show) => runtime.block_on(show.run()),
+        Command::Diff(diff) => runtime.block_on(diff.run()),
+        Command::Verify(verify) => runtime.block_on(verify.run()),
+        Command::Publish(publish) => runtime.block_on(publish.run()),
+        Command::Promote(promote) => runtime.block_on(promote.run()),
+        Command::Rollback(rollback) => runtime.block_on(rollback.run()),
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn registry(&self) -> anyhow::Result<Registry> {
+        let store = Store::open(&self.store).context("--store")?;
+        Registry::new(store, &self.name, self.max_size.saturating_mul(1 << 20)).context("--name")
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    fn key(&self) -> anyhow::Result<SigningKey> {
+        let path = self.key.display();
+        let pem =
+            std::fs::read_to_string(&self.key).with_context(|| format!("cannot read {path} (--key)"))?;
+        SigningKey::from_pem(&pem).with_context(|| format!("{path} (--key)"))
+    }
+}
+
+// === impl Export, Publish, Promote, Rollback ===
+
+impl Export {
+    fn run(&self) -> anyhow::Result<()> {
+        let bundle = builtin(&self.name);
+        bundle.write(&self.folder).with_context(|| format!("cannot write {}", self.folder.display()))?;
+        println!(
+            "wrote {} files, {} bytes, to {}",
+            bundle.blobs.len() + 1,
+            bundle.manifest.bytes(),
+            self.folder.display()
+        );
+        Ok(())
+    }
+}
+
+/// The bundle of the model that is built in; made by the same binary it is the same, bit for bit.
+fn builtin(name: &str) -> Bundle {
+    let lineage = [("recipe".to_owned(), "built in; make generate grows its forests".to_owned())];
+    let origin = Origin { model: name.to_owned(), lineage: lineage.into(), ..Origin::default() };
+    Bundle::candidate(&Hybrid::default(), origin)
+}
+
+impl Publish {
+    async fn run(&self) -> anyhow::Result<()> {
+        let bundle = read(&self.bundle)?;
+        let name = self.place.registry()?.publish(&bundle, now_ms()).await?;
+        println!("candidate {name}");
+        Ok(())
+    }
+}
+
+fn read(folder: &Path) -> anyhow::Result<Bundle> {
+    Bundle::read(folder).with_context(|| format!("{} holds no bundle that can be used", folder.display()))
+}
+
+impl Promote {
+    async fn run(&self) -> anyhow::Result<()> {
+        let (registry, key) = (self.place.registry()?, self.answer.key()?);
+        let candidate: Digest = registry.candidate(&self.candidate).await?.sha256();
+        let promotion = Promotion { key: &key, reason: &self.answer.reason, now_ms: now_ms() };
+        let version = registry.promote(candidate, promotion).await?;
+        println!("version {version} is champion, signed by {}", key.public().id());
+        Ok(())
+    }
+}
+
+impl Rollback {
+    async fn run(&self) -> anyhow::Result<()> {
+        let (registry, key) = (self.place.registry()?, self.answer.key()?);
+        let to = match self.to {
+            Some(to) => to,
+            None => before(&registry).await?,
+        };
+        let promotion = Promotion { key: &key, reason: &self.answer.reason, now_ms: now_ms() };
+        let version = registry.roll_back(to, promotion).await?;
+        println!(
+            "version {version}, which is version {to} again, is champion, signed by {}",
+            key.public().id()
+        );
+        Ok(())
+    }
+}
+
+/// The version that was champion before the one that is.
+async fn before(registry: &Registry) -> anyhow::Result<u64> {
+    let champion = registry.champion().await?.context("nobody was ever champion")?;
+    let log = registry.log().await?;
+    let entry = log.iter().find(|entry| entry.version == champion);
+    entry.and_then(|entry| entry.before).context("nobody was champion before; say where to go with --to")
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

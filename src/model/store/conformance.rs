@@ -1,0 +1,100 @@
+//! What every store must do.
+
+use super::*;
+
+/// The suite; `store` is empty.
+pub(crate) async fn conforms(store: &Store) {
+    objects_are_given_back(store).await;
+    what_is_known_is_not_given_again(store).await;
+    a_new_object_takes_no_ones_place(store).await;
+    of_two_who_change_an_object_one_wins(store).await;
+    lists_hold_what_lies_below(store).await;
+}
+
+fn name(text: &str) -> ObjectName {
+    ObjectName::parse(text).unwrap()
+}
+
+async fn put_new(store: &Store, at: &str, content: &'static [u8]) -> ETag {
+    store.put(&name(at), Bytes::from_static(content), When::Absent).await.unwrap()
+}
+
+async fn objects_are_given_back(store: &Store) {
+    assert_eq!(store.get(&name("a/none"), 10, None).await.unwrap(), Got::Absent);
+    let etag = put_new(store, "a/one", b"0123456789").await;
+    let Got::Found(content, found) = store.get(&name("a/one"), 10, None).await.unwrap() else { panic!() };
+    assert_eq!((content.as_ref(), found), (b"0123456789".as_slice(), etag));
+    let empty = put_new(store, "a/empty", b"").await;
+    assert_eq!(store.get(&name("a/empty"), 0, None).await.unwrap(), Got::Found(Bytes::new(), empty));
+    let too_large = store.get(&name("a/one"), 9, None).await.unwrap_err();
+    assert!(matches!(too_large, StoreError::TooLarge { allowed: 9, .. }), "{too_large}");
+}
+
+async fn what_is_known_is_not_given_again(store: &Store) {
+    let first = put_new(store, "b/one", b"first").await;
+    assert_eq!(store.get(&name("b/one"), 10, Some(&first)).await.unwrap(), Got::NotModified);
+    let changed = Bytes::from_static(b"second");
+    let second = store.put(&name("b/one"), changed.clone(), When::Unchanged(&first)).await.unwrap();
+    let again = store.get(&name("b/one"), 10, Some(&first)).await.unwrap();
+    assert_eq!(again, Got::Found(changed, second));
+}
+
+async fn a_new_object_takes_no_ones_place(store: &Store) {
+    let first = put_new(store, "c/one", b"first").await;
+    let other = Bytes::from_static(b"other");
+    let refused = store.put(&name("c/one"), other, When::Absent).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Conflict(_)), "{refused}");
+    assert_eq!(store.get(&name("c/one"), 10, Some(&first)).await.unwrap(), Got::NotModified);
+}
+
+async fn of_two_who_change_an_object_one_wins(store: &Store) {
+    let read = put_new(store, "d/one", b"read").await;
+    let changes: Vec<_> = (0..8)
+        .map(|number| {
+            let (store, read) = (store.clone(), read.clone());
+            tokio::spawn(async move {
+                let content = Bytes::from(format!("changed by {number}"));
+                store.put(&name("d/one"), content, When::Unchanged(&read)).await
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for change in changes {
+        match change.await.unwrap() {
+            Ok(_) => won += 1,
+            Err(error) => assert!(matches!(error, StoreError::Conflict(_)), "{error}"),
+        }
+    }
+    assert_eq!(won, 1);
+    let gone = store.put(&name("d/none"), Bytes::new(), When::Unchanged(&read)).await.unwrap_err();
+    assert!(matches!(gone, StoreError::Conflict(_)), "{gone}");
+}
+
+async fn lists_hold_what_lies_below(store: &Store) {
+    for at in ["e/m/2", "e/m/1", "e/m/deep/3", "e/mm/4"] {
+        put_new(store, at, b"x").await;
+    }
+    let listed = store.list(&name("e/m")).await.unwrap();
+    let listed: Vec<&str> = listed.iter().map(ObjectName::as_str).collect();
+    assert_eq!(listed, ["e/m/1", "e/m/2", "e/m/deep/3"]);
+    assert_eq!(store.list(&name("e/none")).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn memory_conforms() {
+    conforms(&Store::Memory(MemoryStore::default())).await;
+}
+
+#[tokio::test]
+async fn a_folder_conforms() {
+    let folder = tempfile::tempdir().unwrap();
+    conforms(&Store::open(folder.path().join("deep/store").to_str().unwrap()).unwrap()).await;
+}
+
+#[test]
+fn a_place_that_is_none_is_told() {
+    for wrong in ["", "ftp://host/x", "s3://", "s3:///prefix"] {
+        let error = Store::open(wrong).unwrap_err();
+        assert!(matches!(error, StoreError::Place(_) | StoreError::WithoutS3), "{wrong}: {error}");
+    }
+}

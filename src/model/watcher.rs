@@ -1,0 +1,229 @@
+//! Follows a store: whoever is champion there is checked, kept and swapped in.
+//!
+//! Nothing that goes wrong here is felt elsewhere: the model that serves goes on, and the reason is counted. One look has one
+//! deadline, for everything that it fetches, so that a store that hangs or trickles is given up like one that is gone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng as _;
+use tokio_util::sync::CancellationToken;
+
+use super::bundle::{Blobs, Bundle, Digest, Measure, Refusal, Trust, check_blobs, check_manifest};
+use super::local::Local;
+use super::metrics::{ModelMetrics, Reason};
+use super::registry::{Registry, RegistryError};
+use super::store::ETag;
+use super::{Model, ModelSlot};
+use crate::net::chain;
+
+/// Looks come after 0.8 to 1.2 times the interval: a thousand sidecars must not ask at once.
+const JITTER: std::ops::Range<f64> = 0.8..1.2;
+
+/// How a store is followed.
+#[derive(Clone, Debug)]
+pub struct Following {
+    /// How often it is looked at.
+    pub interval: Duration,
+    /// How long one look may take.
+    pub timeout: Duration,
+    /// Whose signatures count.
+    pub trust: Trust,
+    /// Bytes that the blobs of a model may have.
+    pub max_bytes: u64,
+    /// The time, in milliseconds since the epoch.
+    pub clock: fn() -> i64,
+}
+
+/// Follows a store.
+#[derive(Debug)]
+pub struct Watcher {
+    slot: Arc<ModelSlot>,
+    registry: Registry,
+    local: Option<Local>,
+    following: Following,
+    metrics: ModelMetrics,
+    /// The pointer that was last followed, whatever came of it: what was refused is not fetched again and again.
+    known: Option<ETag>,
+    /// The newest version that was ever trusted.
+    newest: u64,
+}
+
+/// What came of one look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing has changed, or nobody was ever champion.
+    Unchanged,
+    /// This version serves from now on.
+    Swapped(u64),
+    /// A version is pinned here.
+    Pinned(u64),
+}
+
+/// Why a look came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// The store, or what it holds.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The model may not serve.
+    #[error("the model is refused")]
+    Refused(#[from] Refusal),
+    /// The deadline has passed.
+    #[error("the store did not give the model within model.timeout ({0:?})")]
+    Late(Duration),
+}
+
+/// The model that serves first: the best one of the local folder, else the one that is built in. Needs no store.
+pub fn boot(local: Option<&Local>, model: &str, following: &Following, metrics: &ModelMetrics) -> Model {
+    let Some(local) = local else { return Model::builtin() };
+    let measure = Measure {
+        model,
+        trust: &following.trust,
+        newest: local.state().newest,
+        now_ms: (following.clock)(),
+        max_bytes: following.max_bytes,
+        served: true,
+    };
+    let best = local.best(&measure, |version, error| {
+        metrics.refused.get_or_create(&Reason { reason: "local" }).inc();
+        tracing::warn!(version, error = %chain(error), "a local model cannot serve; the next one is tried");
+    });
+    best.unwrap_or_else(Model::builtin)
+}
+
+// === impl Watcher ===
+
+impl Watcher {
+    /// Follows the champion of `registry` into `slot`.
+    pub fn new(
+        slot: Arc<ModelSlot>,
+        registry: Registry,
+        local: Option<Local>,
+        following: Following,
+        metrics: ModelMetrics,
+    ) -> Self {
+        let newest = local.as_ref().map_or(0, |local| local.state().newest);
+        Self { slot, registry, local, following, metrics, known: None, newest }
+    }
+
+    /// Follows until it is told to stop.
+    pub async fn follow(mut self, stop: CancellationToken) {
+        loop {
+            match self.look().await {
+                Ok(Outcome::Swapped(version)) => tracing::info!(version, "another model serves"),
+                Ok(outcome) => tracing::debug!(?outcome, "looked at the store of models"),
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "no other model; the one that serves goes on");
+                }
+            }
+            let pause = self.following.interval.mul_f64(rand::rng().random_range(JITTER));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    ///
+    /// [`WatchError`]; it is counted, and what serves goes on.
+    pub async fn look(&mut self) -> Result<Outcome, WatchError> {
+        if let Some(pinned) = self.local.as_ref().and_then(|local| local.state().pinned) {
+            return Ok(Outcome::Pinned(pinned));
+        }
+        let timeout = self.following.timeout;
+        let fetched = match tokio::time::timeout(timeout, self.fetch()).await {
+            Ok(fetched) => fetched,
+            Err(_) => Err(WatchError::Late(timeout)),
+        };
+        let outcome = match fetched {
+            Ok(None) => Ok(Outcome::Unchanged),
+            Ok(Some(bundle)) => self.take_up(bundle).await,
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Ok(_) => drop(self.metrics.checked.set((self.following.clock)() as f64 / 1e3)),
+            Err(error) => self.count(error),
+        }
+        outcome
+    }
+
+    /// The bundle of the champion, if it is another one than before. Of its blobs nothing is believed yet.
+    async fn fetch(&mut self) -> Result<Option<Bundle>, WatchError> {
+        let Some((version, etag)) = self.registry.follow(self.known.as_ref()).await? else { return Ok(None) };
+        if self.slot.handle().current().number == version {
+            self.known = Some(etag);
+            return Ok(None);
+        }
+        let signed = self.registry.manifest(version).await?.to_vec();
+        // From here on the same pointer would lead to the same end, unless the store fails.
+        let manifest = match check_manifest(&signed, &self.measure()) {
+            Ok(manifest) => manifest,
+            Err(refusal) => {
+                self.known = Some(etag);
+                return Err(refusal.into());
+            }
+        };
+        let mut blobs = Blobs::new();
+        for file in &manifest.files {
+            blobs.insert(file.sha256, self.registry.blob(file.sha256, file.size).await?.to_vec());
+        }
+        self.known = Some(etag);
+        Ok(Some(Bundle { signed, manifest, blobs }))
+    }
+
+    async fn take_up(&mut self, bundle: Bundle) -> Result<Outcome, WatchError> {
+        let checking = tokio::task::spawn_blocking(move || {
+            let checked = check_blobs(&bundle.manifest, Digest::of(&bundle.signed), &bundle.blobs);
+            checked.map(|model| (model, bundle))
+        });
+        let (model, bundle) = match checking.await {
+            Ok(checked) => checked?,
+            Err(panicked) => {
+                let failed = super::store::StoreError::failed("the checks of the model", panicked);
+                return Err(RegistryError::from(failed).into());
+            }
+        };
+        let version = model.number;
+        self.newest = self.newest.max(version);
+        if let Some(local) = &mut self.local
+            && let Err(error) = local.keep(&bundle)
+        {
+            // A full disk costs the next start its model, not this one.
+            tracing::warn!(error = %chain(&error), version, "the model serves, but could not be kept on disk");
+        }
+        drop(self.slot.swap(model));
+        self.metrics.swaps.inc();
+        Ok(Outcome::Swapped(version))
+    }
+
+    fn measure(&self) -> Measure<'_> {
+        Measure {
+            model: self.registry.model(),
+            trust: &self.following.trust,
+            newest: self.newest,
+            now_ms: (self.following.clock)(),
+            max_bytes: self.following.max_bytes,
+            served: false,
+        }
+    }
+
+    fn count(&self, error: &WatchError) {
+        let (family, reason) = match error {
+            WatchError::Refused(refusal) | WatchError::Registry(RegistryError::Refused(refusal)) => {
+                (&self.metrics.refused, refusal.reason())
+            }
+            WatchError::Registry(RegistryError::Store(error)) => (&self.metrics.store_errors, error.reason()),
+            WatchError::Registry(_) => (&self.metrics.store_errors, "content"),
+            WatchError::Late(_) => (&self.metrics.store_errors, "slow"),
+        };
+        family.get_or_create(&Reason { reason }).inc();
+    }
+}
+
+#[cfg(test)]
+#[path = "watcher_tests.rs"]
+mod tests;
