@@ -26,6 +26,8 @@ pub mod forward;
 
 // Side rooms.
 pub mod admin;
+#[cfg(feature = "archive")]
+pub mod archive;
 #[cfg(feature = "s3")]
 pub mod aws;
 pub mod backtest;

@@ -16,7 +16,7 @@ use crate::forward::scores::{Route, ScoreForwarder, ScoreMetrics};
 use crate::ingest::remote_write::{Observer, PushDoor, PushDoorParts, PushMetrics};
 use crate::ingest::scrape::{ScrapeConfigError, ScrapeDoor, ScrapeMetrics, ScrapeParts};
 use crate::ingest::{Doors, PipelineScorer, Scorers};
-use crate::inject::{Names, TemplateError, Workloads};
+use crate::inject::{Keep, Names, TemplateError, Workloads};
 use crate::model::ModelSlot;
 use crate::model::local::Local;
 use crate::model::metrics::ModelMetrics;
@@ -47,6 +47,8 @@ pub(super) struct House {
     scrape: Mutex<Option<ScrapeDoor>>,
     /// The one forwarder, made when the first downstream is configured; it outlives a reload.
     forwarder: Arc<Mutex<Option<ScoreForwarder>>>,
+    /// Who keeps what the corridor has heard.
+    keep: Option<Arc<dyn Keep>>,
     stop: CancellationToken,
     /// Ends the lanes of scores: after the doors, since the last request's scores come after its answer.
     lanes_stop: CancellationToken,
@@ -110,11 +112,17 @@ impl House {
             scrape_metrics: ScrapeMetrics::default(),
             scrape: Mutex::default(),
             forwarder: Arc::default(),
+            keep: None,
             stop: stop.clone(),
             lanes_stop: CancellationToken::new(),
         };
         house.register(registry);
         Ok(house)
+    }
+
+    /// The same where `keep` is handed what the corridor has heard, by all doors that are made from now on.
+    pub(super) fn kept_by(self, keep: Option<Arc<dyn Keep>>) -> Self {
+        Self { keep, ..self }
     }
 
     fn register(&self, registry: &mut Registry) {
@@ -171,7 +179,8 @@ impl House {
             config.scores.ha_labels.clone(),
             Arc::clone(&self.push),
             unix_millis,
-        );
+        )
+        .kept_by(self.keep.clone());
         let push = PushDoor::new(PushDoorParts {
             downstream,
             observer,
@@ -235,6 +244,7 @@ impl House {
             scorers: Arc::clone(&self.scorers),
             metrics: Arc::clone(&self.push),
             clock: unix_millis,
+            keep: self.keep.clone(),
         };
         let parts = ScrapeParts {
             listeners: vec![config.server.listen.get(), config.server.admin_listen.get()],

@@ -1,6 +1,7 @@
 //! Puts the rooms together, starts them, reloads them and drains them.
 
 mod announcer;
+mod archive;
 mod house;
 mod status;
 
@@ -73,7 +74,9 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     tokio::spawn(stop_on_signal(health.clone(), stop.clone()));
 
     let mut registry = Registry::default();
-    let house = Arc::new(House::build(&config, &stop, &mut registry)?);
+    let archive = archive::open(&config.archive, &mut registry)?;
+    let house = House::build(&config, &stop, &mut registry)?.kept_by(archive::ear(archive.as_ref()));
+    let house = Arc::new(house);
     let (web_metrics, server_metrics) = (Arc::new(WebMetrics::default()), Arc::new(ServerMetrics::default()));
     web_metrics.register(&mut registry);
     server_metrics.register(&mut registry);
@@ -131,6 +134,7 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
         if let Some(keeper) = keeper {
             keeper.save_aside(unix_millis()).await;
         }
+        archive::finish(archive).await;
         // Until here probes are told that it ends, and its last metrics can be read.
         admin_stop.cancel();
     };
@@ -150,9 +154,11 @@ impl Next {
     fn apply(&self) -> Result<(), ReloadFailure> {
         let config = Config::load(&self.file)?;
         let before = self.current.get();
-        if (&before.server, &before.state, &before.model) != (&config.server, &config.state, &config.model) {
+        let at_start =
+            |of: &Config| (of.server.clone(), of.state.clone(), of.model.clone(), of.archive.clone());
+        if at_start(&before) != at_start(&config) {
             tracing::warn!(
-                "the sections server, state and model are read at the start: what changed in them waits for the next one"
+                "the sections server, state, model and archive are read at the start: what changed in them waits for the next one"
             );
         }
         let prepared = self.house.prepare(&config)?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use self::raw::RawConfig;
 use self::sections::{
-    Context, Downstream, Limits, ModelSection, Scores, Scrape, Server, Signals, State, Tenants,
+    Archive, Context, Downstream, Limits, ModelSection, Scores, Scrape, Server, Signals, State, Tenants,
 };
 use self::yaml::{Environment, Problem};
 use crate::rules::RuleSet;
@@ -54,6 +54,8 @@ pub struct Config {
     pub state: State,
     /// Where models come from.
     pub model: ModelSection,
+    /// Which of the metrics that pass are kept, and where.
+    pub archive: Archive,
     /// Which series are scored, presets included.
     pub rules: Arc<RuleSet>,
     raw: Arc<RawConfig>,

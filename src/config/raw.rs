@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::sections::{
-    Context, Downstream, Findings, Limits, ModelSection, Scores, Scrape, Server, Signals, State, Tenants,
+    Archive, Context, Downstream, Findings, Limits, ModelSection, Scores, Scrape, Server, Signals, State,
+    Tenants,
 };
 use super::yaml::{Document, Environment, Problem};
 use super::{Config, Problems};
@@ -39,6 +40,8 @@ pub struct RawConfig {
     pub state: State,
     /// Where models come from, and whose are trusted.
     pub model: ModelSection,
+    /// The metrics that pass, kept as Parquet with their scores beside them.
+    pub archive: Archive,
     /// Built-in rules that stand behind those of `rules`: `node_exporter`, `kubernetes`,
     /// `kube_state_metrics`, `http_red` and `cloudwatch`.
     pub presets: Vec<Preset>,
@@ -48,7 +51,7 @@ pub struct RawConfig {
 }
 
 /// The top-level keys.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "server",
     "limits",
     "downstream",
@@ -59,6 +62,7 @@ const SECTIONS: [&str; 12] = [
     "context",
     "state",
     "model",
+    "archive",
     "presets",
     "rules",
 ];
@@ -99,6 +103,7 @@ pub(super) fn read(
         context: document.section("context", &mut problems),
         state: document.section("state", &mut problems),
         model: document.section("model", &mut problems),
+        archive: document.section("archive", &mut problems),
         presets: document.list("presets", &mut problems),
         rules: document.list("rules", &mut problems),
     };
@@ -142,6 +147,7 @@ impl RawConfig {
         self.context.check(&mut findings);
         self.state.check(&mut findings);
         self.model.check(&mut findings);
+        self.archive.check(&mut findings);
         if let Some(downstream) = &self.downstream {
             downstream.check(&mut findings);
         }
@@ -174,6 +180,7 @@ impl RawConfig {
             context: raw.context.clone(),
             state: raw.state.clone(),
             model: raw.model.clone(),
+            archive: raw.archive.clone(),
             rules: Arc::new(rules),
             raw,
         }

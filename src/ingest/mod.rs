@@ -1,6 +1,7 @@
 //! The two doors: remote write is pushed in, expositions are pulled in.
 
 mod data_door;
+mod kept;
 mod page_scorer;
 pub mod remote_write;
 mod scorers;

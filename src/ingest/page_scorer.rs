@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::Scorers;
 use super::remote_write::PushMetrics;
 use super::scrape::{PageScorer, ScoreFuture, ScrapedPage};
-use crate::inject::{PageScores, ScoreSample};
+use super::{Scorers, kept};
+use crate::inject::{Keep, PageScores, ScoreSample};
 use crate::pipeline::{Pipeline, Reason, Visit, Wiring};
 use crate::series::{Scope, ScopeName, Spelling};
 
@@ -22,6 +22,8 @@ pub struct PipelineScorer {
     pub metrics: Arc<PushMetrics>,
     /// Milliseconds since the epoch.
     pub clock: fn() -> i64,
+    /// Who keeps what the corridor has heard.
+    pub keep: Option<Arc<dyn Keep>>,
 }
 
 // === impl PipelineScorer ===
@@ -37,6 +39,7 @@ impl PipelineScorer {
         let (answer, scores) = oneshot::channel();
         let (pipeline, metrics, home) =
             (Arc::clone(&self.pipeline), Arc::clone(&self.metrics), Arc::clone(&scope));
+        let keep = self.keep.clone();
         let bytes = page.page.held_bytes();
         let work = move |_: &mut super::Desk| {
             let visit = Visit {
@@ -47,7 +50,7 @@ impl PipelineScorer {
                 wiring: Wiring::Page { teach: page.teach },
             };
             let mut out = PageScores::default();
-            metrics.add(&pipeline.score(&visit, &mut out));
+            metrics.add(&kept::score(&pipeline, &visit, &mut out, keep.as_deref()));
             // Where the door has stopped waiting, the page has gone out without its scores.
             drop(answer.send(out.into_scores()));
         };

@@ -1,5 +1,6 @@
 //! From scores to the series that are sent along.
 
+mod heard;
 mod names;
 mod page;
 mod workload;
@@ -7,8 +8,10 @@ mod workload;
 use std::sync::Arc;
 
 use crate::batch::Sample;
+use crate::detect::Judgement;
 use crate::series::labels::{Pair, SeriesLabels};
 
+pub use heard::{Heard, Hearing, Keep};
 pub use names::{Fan, Fans, Injected, Names, TemplateError};
 pub use page::PageScores;
 pub use workload::{Replica, Telling, Workload, Workloads};
@@ -29,6 +32,11 @@ pub struct ScoreSample {
 pub trait Emit {
     /// Takes one sample of the series called `name` with `labels`.
     fn emit(&mut self, labels: &Arc<SeriesLabels>, name: &'static Pair, sample: Sample);
+
+    /// Told of each sample that the series of `labels` has taken and that teaches, with what was said of it: not a number
+    /// where nothing was. Most have no use for it.
+    #[inline]
+    fn hear(&mut self, _labels: &Arc<SeriesLabels>, _sample: Sample, _judged: Judgement) {}
 }
 
 impl Emit for Vec<ScoreSample> {

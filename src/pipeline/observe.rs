@@ -24,6 +24,8 @@ use crate::signals::{Given, Groups, News, Seen, Signal};
 const LONGEST_STEP_MS: i64 = 3_600_000;
 /// What is said where nothing can be said.
 const NOTHING: Judgement = Judgement { score: 0.0, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN };
+/// What is said of a sample that is not judged at all.
+const UNJUDGED: Judgement = Judgement { score: f64::NAN, ..NOTHING };
 
 /// Judges the samples of one batch and sends what the rules ask for.
 pub(super) struct Observer<'a, E> {
@@ -105,6 +107,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         }
         if self.teach {
             self.remember(series, plan, sample, judged.score);
+            self.out.hear(&series.labels, sample, judged);
             self.look_ahead(series, plan, sample);
         } else if series.forecasting.is_some() {
             self.repeat_forecasts(series, plan, sample.timestamp_ms);
@@ -135,6 +138,7 @@ impl<'a, E: Emit> Observer<'a, E> {
         **series.given.get_or_insert_with(|| Box::new(judged)) = judged;
         let judged = self.in_context(series, sample.timestamp_ms, judged);
         self.remember(series, plan, sample, judged.score);
+        self.out.hear(&series.labels, sample, judged);
         self.send(series, plan, sample, judged);
     }
 
@@ -197,6 +201,9 @@ impl<'a, E: Emit> Observer<'a, E> {
             series.seen_s = self.now_s;
             if reason == Reason::NotFinite {
                 self.attend(series, plan, sample); // it is there, whatever it says
+                if plan.told {
+                    self.out.hear(&series.labels, sample, UNJUDGED);
+                }
             }
         }
         let repeated = reason == Reason::Duplicate && series.newest == Some(sample);
@@ -381,6 +388,9 @@ impl<'a, E: Emit> Observer<'a, E> {
             return;
         }
         self.settle(series, plan);
+        if plan.told && !series.histograms {
+            self.out.hear(&series.labels, Sample { timestamp_ms, value: stale_marker() }, UNJUDGED);
+        }
         if let Some(groups) = &mut self.groups {
             series.memberships.present = false;
             groups.end(&series.memberships, timestamp_ms);

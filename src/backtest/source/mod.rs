@@ -30,6 +30,16 @@ pub struct Row {
     pub sample: Sample,
 }
 
+// === impl Row ===
+
+impl Row {
+    /// The row of `sample` where it was written by nobody: its time in milliseconds.
+    pub fn of(sample: Sample) -> Self {
+        let value = if sample.value.is_nan() { String::new() } else { sample.value.to_string() };
+        Self { timestamp: sample.timestamp_ms.to_string(), value, sample }
+    }
+}
+
 /// A timestamp in seconds or milliseconds as milliseconds.
 pub(super) fn milliseconds(time: f64) -> i64 {
     let milliseconds = if time.abs() >= MILLISECONDS_FROM { time } else { time * 1e3 };

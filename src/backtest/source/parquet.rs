@@ -169,8 +169,7 @@ fn row(record: &Record, unit: Unit) -> Option<Row> {
         Unit::Plain => milliseconds(timestamp as f64),
         Unit::PerMillisecond(count) => timestamp.div_euclid(count),
     };
-    let text = if value.is_nan() { String::new() } else { value.to_string() };
-    Some(Row { timestamp: timestamp_ms.to_string(), value: text, sample: Sample { timestamp_ms, value } })
+    Some(Row::of(Sample { timestamp_ms, value }))
 }
 
 /// The number in `field`; null is not a number.

@@ -1,5 +1,6 @@
 //! The sections of the configuration file, and what must hold between their options.
 
+mod archive;
 mod auth;
 mod context;
 mod downstream;
@@ -14,6 +15,7 @@ mod values;
 
 use std::fmt::Display;
 
+pub use self::archive::Archive;
 pub use self::context::{Announce, CalendarEntry, CalendarError, Context, EntryError};
 pub use self::downstream::{Downstream, Protocol, Tenants};
 pub use self::limits::Limits;

@@ -11,8 +11,8 @@ use crate::config::sections::Limits;
 use crate::forward::Version;
 use crate::forward::scores::{LaneKey, Outbox, ScoreForwarder};
 use crate::ingest::tenant::scope_name;
-use crate::ingest::{Desk, Scorers};
-use crate::inject::Emit;
+use crate::ingest::{Desk, Scorers, kept};
+use crate::inject::{Emit, Keep};
 use crate::pipeline::{Pipeline, Reason, Tally, Visit, Wiring};
 use crate::series::{Scope, Spelling};
 use crate::wire::compression::{Cap, decompress_snappy};
@@ -24,7 +24,7 @@ pub struct Observer {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Shared {
     pipeline: Arc<Pipeline>,
     scorers: Arc<Scorers>,
@@ -34,6 +34,8 @@ struct Shared {
     ha_labels: Vec<String>,
     metrics: Arc<PushMetrics>,
     clock: fn() -> i64,
+    /// Who keeps what the corridor has heard.
+    keep: Option<Arc<dyn Keep>>,
 }
 
 /// A request that was accepted.
@@ -64,7 +66,15 @@ impl Observer {
         metrics: Arc<PushMetrics>,
         clock: fn() -> i64,
     ) -> Self {
-        let shared = Shared { pipeline, scorers, limits, forwarder, ha_labels, metrics, clock };
+        let keep = None;
+        let shared = Shared { pipeline, scorers, limits, forwarder, ha_labels, metrics, clock, keep };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The same where `keep` is handed what the corridor has heard.
+    #[must_use]
+    pub fn kept_by(self, keep: Option<Arc<dyn Keep>>) -> Self {
+        let shared = Shared { keep, ..(*self.shared).clone() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -175,7 +185,7 @@ impl Shared {
         let wiring = if self.forwarder.is_some() { Wiring::Gateway } else { Wiring::LoopBack };
         let visit = Visit { scope, batch: &desk.batch, labels, now_ms: (self.clock)(), wiring };
         match &self.forwarder {
-            None => self.pipeline.score(&visit, &mut Unsent),
+            None => kept::score(&self.pipeline, &visit, &mut Unsent, self.keep.as_deref()),
             Some(forwarder) => self.send(forwarder, accepted, &visit, &mut desk.tape),
         }
     }
@@ -194,7 +204,7 @@ impl Shared {
             replica: replica(visit, &self.ha_labels),
         };
         let mut outbox: Outbox = forwarder.outbox(&key, visit.batch.samples.len(), std::mem::take(tape));
-        let tally = self.pipeline.score(visit, &mut outbox);
+        let tally = kept::score(&self.pipeline, visit, &mut outbox, self.keep.as_deref());
         *tape = outbox.take_tape();
         if tally.anomalous > 0 {
             outbox.urgent();
