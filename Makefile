@@ -38,14 +38,15 @@ help: ## print this manual
 #? make test      installs the real parts (Prometheus 3 and 2, vmagent, node_exporter, nginx), builds, and runs every
 #?                test, end to end among them. TEST=name runs those whose name holds it. A part that cannot be had
 #?                here is a skip, counted at the end, never a pass.
-#? make check     formatting, clippy with warnings denied (with default features and without), rustdoc with broken links
-#?                denied, shellcheck, cargo-deny.
+#? make check     formatting, clippy with warnings denied (with default features and without), a release build of the core, rustdoc
+#?                with broken links denied, shellcheck, cargo-deny.
 #? make bench     release build, then the table of benches/rig against vmagent in the same run. BENCH=quick (about
 #?                3 minutes, the figures that gate) or BENCH=full (about 25; wants a quiet machine).
 #? make detection  every figure of docs/detection.md and docs/forecasts.md from the labelled series in DETECTION_DATA (default
 #?                ../shared/detection-dev). DETECTION=quality, ablation, family, forecast, entities, rollout or speed for one of its tables.
 #? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus. Its first build takes ten minutes.
 #? make generate  rewrites what is generated and checked in: protobuf code, the configuration reference, the built-in forests.
+#? make model    writes the built-in model as a bundle into models/builtin; a test holds the two together.
 #? make tools     installs the real parts alone, and lists them.
 #?
 #? Variables:
@@ -76,6 +77,8 @@ check:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo clippy --workspace --all-targets --no-default-features -- -D warnings
+	# What only an optimising build rejects; and what `make demo` runs.
+	cargo build --release --no-default-features
 	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --workspace --no-deps --document-private-items
 	@$(TOOLS)/checks
 
@@ -96,6 +99,12 @@ detection:
 .PHONY: fuzz
 fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) $(TOOLS)/fuzz
+
+.PHONY: model
+model:
+	cargo build
+	@rm -rf models/builtin
+	@$(TARGET)/debug/sidelong model export models/builtin
 
 .PHONY: generate
 generate:

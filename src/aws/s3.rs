@@ -3,9 +3,11 @@
 //! The SDK's own retries are few and its time-outs are ours: who follows a store has a deadline for a whole look, and a body that
 //! trickles is given up by it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::Credentials;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -14,7 +16,6 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_http_client::tls;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::{Bytes, BytesMut};
-use std::sync::Arc;
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -32,6 +33,8 @@ pub struct S3Store {
     prefix: String,
     endpoint: Option<String>,
     region: Option<String>,
+    /// Keys of its own, in place of those that the tools of AWS find.
+    credentials: Option<Credentials>,
     /// Made when it is first needed: credentials are looked for then.
     client: Arc<OnceCell<Client>>,
 }
@@ -61,7 +64,13 @@ impl S3Store {
                 _ => return Err(wrong()),
             }
         }
-        Ok(Self { bucket, prefix, endpoint, region, client: Arc::default() })
+        Ok(Self { bucket, prefix, endpoint, region, credentials: None, client: Arc::default() })
+    }
+
+    /// With these keys, in place of those that the tools of AWS find.
+    pub fn with_keys(self, access_key: &str, secret_key: &str) -> Self {
+        let credentials = Credentials::new(access_key, secret_key, None, None, "given");
+        Self { credentials: Some(credentials), client: Arc::default(), ..self }
     }
 
     async fn client(&self) -> &Client {
@@ -80,6 +89,9 @@ impl S3Store {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS));
         if let Some(region) = &self.region {
             loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(credentials) = &self.credentials {
+            loader = loader.credentials_provider(credentials.clone());
         }
         if let Some(endpoint) = &self.endpoint {
             loader = loader.endpoint_url(endpoint);

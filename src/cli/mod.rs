@@ -23,6 +23,8 @@ mod source;
 pub mod state;
 pub mod synth;
 pub mod top;
+#[cfg(feature = "train")]
+mod train;
 pub mod version;
 
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ enum Command {
     Model(model::ModelArgs),
     Synth(synth::SynthArgs),
     Top(top::TopArgs),
+    #[cfg(feature = "train")]
+    Train(Box<train::TrainArgs>),
     #[cfg(feature = "train")]
     #[command(hide = true)]
     ForestSource(forest_source::ForestSourceArgs),
@@ -110,6 +114,8 @@ impl Cli {
             Command::Model(args) => model::run(&args)?,
             Command::Synth(args) => synth::run(&args)?,
             Command::Top(args) => top::run(&args)?,
+            #[cfg(feature = "train")]
+            Command::Train(args) => train::run(&args)?,
             #[cfg(feature = "train")]
             Command::ForestSource(args) => forest_source::run(&args)?,
             Command::ConfigReference(args) => config_reference::run(&args)?,

@@ -1,6 +1,15 @@
-//! Recipes by which what is shared by all series is made, offline, from synthetic metrics alone.
+//! Making what is shared by all series, offline.
+//!
+//! [`Recipe`] grows the built-in forests from synthetic metrics alone. [`Gatherer`] looks at real ones, as the corridor sees them, and
+//! [`Part`] is what came of a shard of them: parts of several machines make the very same model as one machine would.
 
 mod forest;
 mod joint;
+mod mask;
+mod part;
+mod sketch;
 
 pub use forest::{Recipe, builtin_source};
+pub use mask::{Mask, MaskError};
+pub use part::{Gatherer, Growth, MergeError, Part, Seen, Shard};
+pub use sketch::{Pick, Sketch};

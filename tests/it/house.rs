@@ -13,8 +13,8 @@ const HOMES: &[(&str, &[&str])] = &[
     // The doors, the way out through `net::client`, and the exporter that is a small door of its own.
     ("hyper", &["net", "ingest", "simulate/serve.rs"]),
     ("tower", &["net", "ingest", "simulate/serve.rs"]),
-    // Whatever waits: the ends, the side rooms that serve or sign, and the frame. Never the corridor, `wire`, `config` or
-    // `model`.
+    // Whatever waits: the ends, the side rooms that serve, sign or follow a store, and the frame. Never the corridor, `wire` or
+    // `config`.
     (
         "tokio",
         &[
@@ -27,6 +27,8 @@ const HOMES: &[(&str, &[&str])] = &[
             "backtest/source/api.rs",
             "backtest/writer.rs",
             "state/keeper.rs",
+            "model/store/folder.rs",
+            "model/watcher.rs",
             "app",
             "cli",
         ],
@@ -37,11 +39,12 @@ const HOMES: &[(&str, &[&str])] = &[
     ("dashmap", &["series", "inject", "forward/scores"]),
     ("aws_config", &["aws"]),
     ("aws_credential_types", &["aws"]),
+    ("aws_sdk_s3", &["aws"]),
     ("aws_sigv4", &["aws"]),
     ("aws_smithy_http_client", &["aws"]),
     ("aws_smithy_runtime_api", &["aws"]),
     // Files of past series.
-    ("parquet", &["backtest"]),
+    ("parquet", &["backtest", "archive"]),
     // Reads Sidelong's own metrics; user data never, since it drops valid lines.
     ("prometheus_parse", &["cli/admin.rs"]),
 ];
@@ -64,7 +67,8 @@ const PRESCRIBED: &[&str] = &[
 ];
 
 /// The rooms that data walks through.
-const CORRIDOR: &[&str] = &["batch", "series", "signals", "context", "detect", "inject", "rules", "pipeline"];
+const CORRIDOR: &[&str] =
+    &["batch", "series", "signals", "context", "detect", "inject", "rules", "pipeline", "prefetch"];
 
 /// What a room of the corridor may use besides the corridor, and why.
 const BESIDE_THE_CORRIDOR: &[(&str, &str)] = &[

@@ -15,6 +15,7 @@ mod faults;
 mod forest;
 mod house;
 mod loop_back;
+mod models;
 mod parts;
 mod push;
 mod simulate;

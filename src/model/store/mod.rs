@@ -7,9 +7,6 @@ mod folder;
 mod memory;
 mod name;
 
-#[cfg(test)]
-pub(crate) mod conformance;
-
 use std::path::PathBuf;
 
 use bytes::Bytes;

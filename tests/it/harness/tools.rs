@@ -19,6 +19,8 @@ pub(crate) enum Tool {
     Nginx,
     /// nft, and with it the right to make network namespaces: root.
     Nftables,
+    /// An S3 server over a folder.
+    Versitygw,
     /// Python's prometheus_client, whose parsers are an oracle.
     Oracle,
     /// Python's scikit-learn, whose isolation forest is one.
@@ -69,6 +71,7 @@ impl Tool {
             Self::NodeExporter => "node_exporter",
             Self::Nginx => "nginx",
             Self::Nftables => "nftables",
+            Self::Versitygw => "versitygw",
             Self::Oracle => "oracle",
             Self::ScikitLearn => "scikit-learn",
         }
@@ -81,6 +84,7 @@ impl Tool {
             Self::NodeExporter => "prometheus-node-exporter",
             Self::Nginx => "nginx",
             Self::Nftables => "nft",
+            Self::Versitygw => "versitygw",
             Self::Oracle | Self::ScikitLearn => "python",
         }
     }

@@ -62,6 +62,18 @@ impl Forest {
         Self { trees: (0..trees).map(|_| grow()).collect() }
     }
 
+    /// Grows a tree from each of `samples`; `seed` decides how they divide them.
+    pub fn grow_each(samples: Vec<Vec<[f32; INPUTS]>>, seed: u64) -> Self {
+        let grow = |(number, mut sample): (usize, Vec<_>)| {
+            let mut random = Random(seed);
+            random.0 = random.next() ^ Random(number as u64).next();
+            let mut tree = Tree::EMPTY;
+            tree.grow(&mut sample, 0, 0, &mut random);
+            tree
+        };
+        Self { trees: samples.into_iter().enumerate().map(grow).collect() }
+    }
+
     /// The forest that is built in: grown on synthetic metrics, see [`crate::train`].
     pub fn builtin() -> Self {
         Self { trees: builtin::TREES.to_vec() }

@@ -1,9 +1,12 @@
-//! What every store must do.
+//! What every store must do, and that all three do it.
 
-use super::*;
+use super::s3::{Bucket, Gateway};
+use crate::harness::scratch::Scratch;
+use bytes::Bytes;
+use sidelong::model::store::{ETag, Got, MemoryStore, ObjectName, Store, StoreError, When};
 
 /// The suite; `store` is empty.
-pub(crate) async fn conforms(store: &Store) {
+async fn conforms(store: &Store) {
     objects_are_given_back(store).await;
     what_is_known_is_not_given_again(store).await;
     a_new_object_takes_no_ones_place(store).await;
@@ -87,8 +90,17 @@ async fn memory_conforms() {
 
 #[tokio::test]
 async fn a_folder_conforms() {
-    let folder = tempfile::tempdir().unwrap();
-    conforms(&Store::open(folder.path().join("deep/store").to_str().unwrap()).unwrap()).await;
+    let scratch = Scratch::new();
+    conforms(&Store::open(scratch.path().join("deep/store").to_str().unwrap()).unwrap()).await;
+}
+
+#[tokio::test]
+async fn s3_conforms() {
+    let program = tool!(Versitygw);
+    let scratch = Scratch::new();
+    let gateway = Gateway::start(&scratch, &program).await;
+    let Bucket { store, .. } = gateway.bucket("conformance").await;
+    conforms(&store).await;
 }
 
 #[test]

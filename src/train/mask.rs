@@ -1,0 +1,137 @@
+//! Incidents that a model is not to take for normal.
+
+use std::io::Read;
+
+use crate::rules::Selector;
+use crate::simulate::truth::Truth;
+
+/// Times that are left out, of all series or of some.
+#[derive(Clone, Debug, Default)]
+pub struct Mask {
+    windows: Vec<Window>,
+}
+
+#[derive(Clone, Debug)]
+struct Window {
+    /// In milliseconds since the epoch, the end not included.
+    from_ms: i64,
+    to_ms: i64,
+    /// Which series; none: all.
+    selectors: Vec<Selector>,
+}
+
+/// Why a file holds no incidents.
+#[derive(Debug, thiserror::Error)]
+pub enum MaskError {
+    /// It cannot be read.
+    #[error("the file cannot be read")]
+    Read(#[from] std::io::Error),
+    /// A line is none of CSV.
+    #[error("line {line} is not start,end or start,end,selector, in Unix seconds: {text:?}")]
+    Line {
+        /// From 1.
+        line: usize,
+        /// What it says.
+        text: String,
+    },
+    /// It looks like JSON and is not what `sidelong synth` writes.
+    #[error("the file is neither CSV nor the truth that `sidelong synth write` writes beside its data")]
+    Truth(#[from] serde_json::Error),
+    /// A series of it is none.
+    #[error("{0:?} is no series")]
+    Series(String),
+}
+
+// === impl Mask ===
+
+impl Mask {
+    /// Reads CSV, `start,end` or `start,end,selector` in Unix seconds, with a header or without; or the truth of `sidelong synth`.
+    ///
+    /// # Errors
+    ///
+    /// [`MaskError`].
+    pub fn read(mut from: impl Read) -> Result<Self, MaskError> {
+        let mut text = String::new();
+        from.read_to_string(&mut text)?;
+        let windows = match text.trim_start().starts_with('{') {
+            true => of_truth(&serde_json::from_str(&text)?)?,
+            false => of_csv(&text)?,
+        };
+        Ok(Self { windows })
+    }
+
+    /// The times that are left out of a series of these labels.
+    pub fn of(&self, labels: &[(&str, &str)]) -> Vec<[i64; 2]> {
+        let is_for = |window: &&Window| {
+            window.selectors.is_empty() || window.selectors.iter().any(|selector| selector.matches(labels))
+        };
+        self.windows.iter().filter(is_for).map(|window| [window.from_ms, window.to_ms]).collect()
+    }
+}
+
+fn of_csv(text: &str) -> Result<Vec<Window>, MaskError> {
+    let mut windows = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        // A selector has commas of its own.
+        let fields: Vec<&str> = line.splitn(3, ',').map(str::trim).collect();
+        let seconds = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
+        let wrong = || MaskError::Line { line: number + 1, text: line.to_owned() };
+        let (from, to) = match (seconds(0), seconds(1)) {
+            (Some(from), Some(to)) if from <= to => (from, to),
+            (None, None) if number == 0 => continue, // a header
+            _ => return Err(wrong()),
+        };
+        let selector = fields.get(2).map(|field| field.trim_matches('"')).filter(|field| !field.is_empty());
+        let selectors = selector.map(|text| text.parse().map_err(|_| wrong())).into_iter();
+        windows.push(Window {
+            from_ms: (from * 1e3) as i64,
+            to_ms: (to * 1e3) as i64,
+            selectors: selectors.collect::<Result<_, _>>()?,
+        });
+    }
+    Ok(windows)
+}
+
+fn of_truth(truth: &Truth) -> Result<Vec<Window>, MaskError> {
+    let selector = |series: &String| series.parse().map_err(|_| MaskError::Series(series.clone()));
+    let windows = truth.events.iter().map(|event| {
+        Ok(Window {
+            from_ms: event.start.saturating_mul(1_000),
+            to_ms: event.end.saturating_mul(1_000),
+            selectors: event.series.iter().map(selector).collect::<Result<_, _>>()?,
+        })
+    });
+    windows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incidents_are_of_all_series_or_of_some() {
+        let text = "start,end,series\n10,20\n\n30,40.5,\"up{job=\"a\",x!=\"1\"}\"\n";
+        let mask = Mask::read(text.as_bytes()).unwrap();
+        assert_eq!(mask.of(&[("__name__", "up"), ("job", "a")]), [[10_000, 20_000], [30_000, 40_500]]);
+        assert_eq!(mask.of(&[("__name__", "up"), ("job", "b")]), [[10_000, 20_000]]);
+    }
+
+    #[test]
+    fn the_truth_of_synthetic_metrics_is_a_mask() {
+        let event = r#"{"id":0,"kind":"spike","channel":"cpu","target":"n","start":5,"end":6,"series":["up{job=\"a\"}"]}"#;
+        let text =
+            format!(r#"{{"seed":1,"instances":1,"start":0,"end":9,"forgotten":0,"events":[{event}]}}"#);
+        let mask = Mask::read(text.as_bytes()).unwrap();
+        assert_eq!(mask.of(&[("__name__", "up"), ("job", "a")]), [[5_000, 6_000]]);
+        assert!(mask.of(&[("__name__", "down")]).is_empty());
+    }
+
+    #[test]
+    fn a_line_that_says_nothing_is_told() {
+        for wrong in ["10", "a,b\nc,d", "20,10", "1,2,{", "1,x"] {
+            let error = Mask::read(wrong.as_bytes()).unwrap_err();
+            assert!(matches!(error, MaskError::Line { .. }), "{wrong:?}: {error}");
+        }
+        assert!(matches!(Mask::read(&b"{}"[..]).unwrap_err(), MaskError::Truth(_)));
+    }
+}

@@ -1,0 +1,279 @@
+//! What one machine has seen of the data, and what all of them come to.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::sketch::{Pick, Sketch};
+use crate::detect::Hybrid;
+use crate::detect::forest::INPUTS;
+use crate::model::bundle::{Bundle, Origin};
+
+/// How a forest is grown from data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Growth {
+    /// Decides which rows are picked, and how trees divide them.
+    pub seed: u64,
+    /// Trees of the forest.
+    pub trees: usize,
+    /// Samples of each series before its errors are used.
+    pub warm_up: u64,
+}
+
+/// One of several shards of the series; each series is in exactly one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Shard {
+    /// From 1.
+    pub number: u64,
+    /// How many there are.
+    pub of: u64,
+}
+
+/// What was seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Seen {
+    /// Series that were long enough to be used.
+    pub series: u64,
+    /// Samples that the forest may be grown from.
+    pub windows: u64,
+    /// Samples that were left out for an incident or a context.
+    pub masked: u64,
+    /// The first and the last of all samples, in milliseconds since the epoch.
+    pub span_ms: Option<[i64; 2]>,
+}
+
+/// What was seen of one shard: a file of some ten kilobytes, however long the data.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Part {
+    /// How the forest is to be grown.
+    pub growth: Growth,
+    /// Which shard.
+    pub shard: Shard,
+    /// What was seen of it.
+    pub seen: Seen,
+    picks: Vec<Vec<Pick>>,
+}
+
+/// Looks at the series of one shard.
+#[derive(Clone, Debug)]
+pub struct Gatherer {
+    growth: Growth,
+    shard: Shard,
+    seen: Seen,
+    sketch: Sketch,
+}
+
+/// Why parts make no whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// They are to be grown in different ways.
+    #[error("the parts were made with different --seed, --trees or --warm-up")]
+    Growth,
+    /// They are of different divisions, or one is there twice, or missing.
+    #[error("the parts are not each of 1/{of} to {of}/{of} once; there are {there}")]
+    Shards {
+        /// How many there should be.
+        of: u64,
+        /// Which ones there are.
+        there: String,
+    },
+    /// There is none.
+    #[error("there is no part")]
+    None,
+    /// Nothing was left to learn from.
+    #[error(
+        "no series has more than {0} samples (--warm-up) outside of incidents: there is nothing to grow a forest from"
+    )]
+    Empty(u64),
+}
+
+// === impl Growth ===
+
+impl Default for Growth {
+    fn default() -> Self {
+        Self { seed: 1, trees: 25, warm_up: 600 }
+    }
+}
+
+// === impl Shard ===
+
+impl Shard {
+    /// The whole.
+    pub const ALL: Self = Self { number: 1, of: 1 };
+
+    /// Whether the series of this fingerprint is in it.
+    pub fn has(self, fingerprint: u64) -> bool {
+        fingerprint % self.of == self.number - 1
+    }
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts =
+            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
+        match parts {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err("write for example 1/3: the part, from 1, and how many there are".to_owned()),
+        }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// A sample at `at_ms` was there.
+    pub fn sample(&mut self, at_ms: i64) {
+        self.span([at_ms, at_ms]);
+    }
+
+    fn span(&mut self, [first, last]: [i64; 2]) {
+        let [from, to] = self.span_ms.unwrap_or([first, last]);
+        self.span_ms = Some([from.min(first), to.max(last)]);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.series += other.series;
+        self.windows += other.windows;
+        self.masked += other.masked;
+        other.span_ms.into_iter().for_each(|span| self.span(span));
+    }
+}
+
+// === impl Gatherer ===
+
+impl Gatherer {
+    /// Has seen nothing yet.
+    pub fn new(growth: Growth, shard: Shard) -> Self {
+        Self { growth, shard, seen: Seen::default(), sketch: Sketch::new(growth.seed, growth.trees) }
+    }
+
+    /// How the forest is to be grown.
+    pub fn growth(&self) -> Growth {
+        self.growth
+    }
+
+    /// What was seen so far.
+    pub fn seen(&mut self) -> &mut Seen {
+        &mut self.seen
+    }
+
+    /// Whether the series of this fingerprint is looked at here.
+    pub fn has(&self, fingerprint: u64) -> bool {
+        self.shard.has(fingerprint)
+    }
+
+    /// How rare the errors were of the sample at `at_ms` of the series of this fingerprint.
+    pub fn take(&mut self, fingerprint: u64, at_ms: i64, row: [f32; INPUTS]) {
+        self.seen.windows += 1;
+        let place = xxhash_rust::xxh3::xxh3_64_with_seed(&at_ms.to_le_bytes(), fingerprint);
+        self.sketch.offer(place, row);
+    }
+
+    /// What it comes to.
+    pub fn finish(self) -> Part {
+        let Self { growth, shard, seen, sketch } = self;
+        Part { growth, shard, seen, picks: sketch.picks() }
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    /// What parts come to that are each of another shard, and together of all.
+    ///
+    /// # Errors
+    ///
+    /// [`MergeError`].
+    pub fn merge(parts: Vec<Self>) -> Result<Self, MergeError> {
+        let mut shards: Vec<Shard> = parts.iter().map(|part| part.shard).collect();
+        shards.sort_unstable();
+        let of = shards.first().ok_or(MergeError::None)?.of;
+        if !shards.iter().copied().eq((1..=of).map(|number| Shard { number, of })) {
+            let there = shards.iter().map(Shard::to_string).collect::<Vec<_>>().join(", ");
+            return Err(MergeError::Shards { of, there });
+        }
+        let growth = parts[0].growth;
+        let fits = |part: &Self| part.growth == growth && part.picks.len() == growth.trees;
+        if !parts.iter().all(fits) {
+            return Err(MergeError::Growth);
+        }
+        let mut whole = Gatherer::new(growth, Shard::ALL);
+        for part in parts {
+            whole.seen.add(&part.seen);
+            whole.sketch.merge(Sketch::of(growth.seed, part.picks));
+        }
+        Ok(whole.finish())
+    }
+
+    /// A candidate called `model`, made at `created_ms`, with the forest that was grown. All else of it is that of the built-in
+    /// model.
+    ///
+    /// # Errors
+    ///
+    /// [`MergeError::Empty`].
+    pub fn candidate(&self, model: &str, created_ms: i64) -> Result<Bundle, MergeError> {
+        let Growth { seed, trees, warm_up } = self.growth;
+        if self.seen.windows == 0 {
+            return Err(MergeError::Empty(warm_up));
+        }
+        let forest = Sketch::of(seed, self.picks.clone()).forest();
+        let lineage = [
+            ("recipe", "sidelong train".to_owned()),
+            ("seed", seed.to_string()),
+            ("trees", trees.to_string()),
+            ("warm_up", warm_up.to_string()),
+            ("series", self.seen.series.to_string()),
+            ("windows", self.seen.windows.to_string()),
+            ("masked", self.seen.masked.to_string()),
+        ];
+        let lineage: BTreeMap<String, String> =
+            lineage.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let window_ms = self.seen.span_ms.map(|[first, last]| [first, last.saturating_add(1)]);
+        let origin = Origin { model: model.to_owned(), created_ms, window_ms, lineage, ..Origin::default() };
+        Ok(Bundle::candidate(&Hybrid { forest, ..Hybrid::default() }, origin))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(number: u64, of: u64, seed: u64) -> Part {
+        Gatherer::new(Growth { seed, ..Growth::default() }, Shard { number, of }).finish()
+    }
+
+    #[test]
+    fn parts_that_make_no_whole_are_told() {
+        let merged = |parts: Vec<Part>| Part::merge(parts).map(|whole| whole.shard);
+        assert_eq!(merged(vec![part(2, 2, 1), part(1, 2, 1)]), Ok(Shard::ALL));
+        assert_eq!(merged(vec![]), Err(MergeError::None));
+        assert_eq!(merged(vec![part(1, 2, 1), part(2, 2, 3)]), Err(MergeError::Growth));
+        for wrong in [vec![part(1, 2, 1)], vec![part(1, 2, 1); 2], vec![part(1, 2, 1), part(2, 3, 1)]] {
+            assert!(matches!(merged(wrong), Err(MergeError::Shards { of: 2, .. })));
+        }
+    }
+
+    #[test]
+    fn nothing_makes_no_model() {
+        assert_eq!(part(1, 1, 1).candidate("m", 0), Err(MergeError::Empty(600)));
+    }
+
+    #[test]
+    fn a_shard_is_written_as_one_of_several() {
+        assert_eq!("2/3".parse(), Ok(Shard { number: 2, of: 3 }));
+        for wrong in ["", "3", "0/3", "4/3", "a/b", "1/0", "1/"] {
+            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
+        }
+    }
+}
