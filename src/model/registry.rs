@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bundle::manifest::MAX_MANIFEST_BYTES;
 use super::bundle::{Blobs, Bundle, Digest, Measure, Parent, Refusal, SigningKey, Trust};
-use super::store::{Got, NameError, ObjectName, Store, StoreError, When};
+use super::store::{ETag, Got, NameError, ObjectName, Store, StoreError, When};
 use crate::wire::model::Malformed;
 
 /// No pointer and no line of the log is larger.
@@ -187,7 +187,7 @@ impl Registry {
         Err(RegistryError::Busy(self.model.clone()))
     }
 
-    /// The version that is to serve, unless it is the one that the `known` pointer says.
+    /// The version that is to serve; none where nobody was ever champion.
     ///
     /// # Errors
     ///
@@ -196,8 +196,9 @@ impl Registry {
         Ok(self.pointer(None).await?.map(|(version, _)| version))
     }
 
-    /// The pointer and what tells it from others; none where nobody was ever champion.
-    async fn pointer(&self, known: Option<&super::store::ETag>) -> Result<Option<(u64, super::store::ETag)>> {
+    /// The version that is to serve and what tells this pointer from others; none where nobody was ever champion, or where it is
+    /// still the `known` one.
+    pub(super) async fn pointer(&self, known: Option<&ETag>) -> Result<Option<(u64, ETag)>> {
         let name = self.name(&["champion"])?;
         match self.store.get(&name, MAX_TEXT_BYTES, known).await? {
             Got::Found(text, etag) => {
@@ -206,14 +207,6 @@ impl Registry {
             }
             Got::NotModified | Got::Absent => Ok(None),
         }
-    }
-
-    /// The same for who follows it: none also where it is still the `known` one.
-    pub(super) async fn follow(
-        &self,
-        known: Option<&super::store::ETag>,
-    ) -> Result<Option<(u64, super::store::ETag)>> {
-        self.pointer(known).await
     }
 
     /// The numbers of all versions, rising.
