@@ -153,7 +153,9 @@ impl Watcher {
 
     /// The bundle of the champion, if it is another one than before. Of its blobs nothing is believed yet.
     async fn fetch(&mut self) -> Result<Option<Bundle>, WatchError> {
-        let Some((version, etag)) = self.registry.pointer(self.known.as_ref()).await? else { return Ok(None) };
+        let Some((version, etag)) = self.registry.pointer(self.known.as_ref()).await? else {
+            return Ok(None);
+        };
         if self.slot.handle().current().number == version {
             self.known = Some(etag);
             return Ok(None);
