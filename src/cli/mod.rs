@@ -1,6 +1,8 @@
 //! The command line: one file for each subcommand, with its arguments and what it does.
 
 mod admin;
+#[cfg(feature = "archive")]
+pub mod archive;
 pub mod backtest;
 pub mod check_config;
 pub mod config_reference;
@@ -55,6 +57,8 @@ enum Command {
     Features(Box<features::FeaturesArgs>),
     Forecast(Box<forecast::ForecastArgs>),
     Profile(Box<profile::ProfileArgs>),
+    #[cfg(feature = "archive")]
+    Archive(archive::ArchiveArgs),
     Convert(convert::ConvertArgs),
     Healthcheck(healthcheck::HealthcheckArgs),
     State(state::StateArgs),
@@ -108,6 +112,8 @@ impl Cli {
             Command::Features(args) => features::run(&args)?,
             Command::Forecast(args) => forecast::run(&args)?,
             Command::Profile(args) => profile::run(&args)?,
+            #[cfg(feature = "archive")]
+            Command::Archive(args) => archive::run(&args)?,
             Command::Convert(args) => convert::run(&args)?,
             Command::Healthcheck(args) => return healthcheck::run(&args),
             Command::State(args) => state::run(&args)?,

@@ -7,6 +7,7 @@
 
 #[macro_use]
 mod harness;
+mod archive;
 mod cli;
 mod context;
 mod e2e;

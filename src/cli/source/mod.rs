@@ -1,6 +1,8 @@
 //! The series that `backtest`, `features`, `forecast` and `profile` look at: a file, or a range of a Prometheus.
 
 mod access;
+#[cfg(feature = "archive")]
+mod archive;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
@@ -27,13 +29,17 @@ pub(super) struct SourceArgs {
     /// A file is CSV: a timestamp (Unix seconds, or milliseconds) and a value in each line, a header or none, or many
     /// series under the header timestamp,series,value, as synth write makes it; - is the standard input. Or Parquet, by its ending .parquet: a column timestamp of 64-bit integers or of timestamps, and a
     /// column value of numbers.
-    #[arg(value_name = "FILE|URL")]
+    ///
+    /// A folder is an archive (section archive of the configuration): --query selects series of it, and each sample is as it
+    /// came.
+    #[arg(value_name = "FILE|FOLDER|URL")]
     input: String,
     /// What the series of a file is called, such as node_load1{instance="a"}. Of a query: what its results are called
     /// that lack a name.
     #[arg(long, value_name = "NAME")]
     series: Option<Series>,
-    /// The PromQL expression to ask a Prometheus for. Each series of its value is looked at by itself.
+    /// The PromQL expression to ask a Prometheus for; of an archive a selector. Each series of its value is looked at by
+    /// itself.
     #[arg(long, value_name = "PROMQL")]
     query: Option<String>,
     /// Where the range of the query begins: -7d, Unix seconds, or a date with or without a time, in UTC.
@@ -100,6 +106,9 @@ impl SourceArgs {
         if is_url {
             return self.replay_query(taker).with_context(|| format!("cannot replay {}", self.title()));
         }
+        if Path::new(&self.input).is_dir() {
+            return self.replay_archive(taker).with_context(|| format!("cannot replay {}", self.input));
+        }
         ensure!(self.query.is_none(), "--query needs the URL of a Prometheus in place of a file");
         self.replay_file(taker).with_context(|| format!("cannot replay {}", self.input_name()))
     }
@@ -125,12 +134,16 @@ impl SourceArgs {
         replayed
     }
 
+    #[cfg(not(feature = "archive"))]
+    fn replay_archive(&self, _: &mut dyn Take) -> anyhow::Result<()> {
+        bail!("it is a folder, and archives are not in this binary; build it with the feature archive")
+    }
+
     fn replay_query(&self, taker: &mut dyn Take) -> anyhow::Result<()> {
         let Some(promql) = &self.query else {
             bail!("a Prometheus needs a query: --query 'node_load1{{instance=\"a\"}}'");
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-        let now = Moment(i64::try_from(now.as_millis()).unwrap_or(i64::MAX));
+        let now = now();
         let access = Access::load(self.http_config.as_deref(), &self.header)?;
         let base: HttpUrl = self.input.parse()?;
         let range = Range {
@@ -164,6 +177,12 @@ impl SourceArgs {
         ensure!(!is_first, "the query has no sample from {} to {}", self.from, self.to);
         Ok(())
     }
+}
+
+/// This moment.
+pub(super) fn now() -> Moment {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    Moment(i64::try_from(now.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Waits for other servers, on this thread.
