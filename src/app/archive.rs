@@ -21,13 +21,14 @@ pub(super) enum Keeper {}
 #[cfg(feature = "archive")]
 pub(super) fn open(section: &Archive, registry: &mut Registry) -> anyhow::Result<Option<Keeper>> {
     use crate::archive::{Depot, Options, Retention};
+    use crate::model::store::Store;
     use anyhow::Context as _;
 
-    let Some(folder) = &section.folder else { return Ok(None) };
+    let Some(place) = &section.store else { return Ok(None) };
+    let store = Store::open(place).context("archive.store")?;
     anyhow::ensure!(
-        folder.is_dir(),
-        "archive.folder: {} is no folder; make it, or correct the name",
-        folder.display()
+        !matches!(store, Store::Folder(_)) || std::path::Path::new(place).is_dir(),
+        "archive.store: {place} is no folder; make it, or correct the name"
     );
     let options = Options {
         flush_interval: section.flush_interval.get(),
@@ -36,16 +37,16 @@ pub(super) fn open(section: &Archive, registry: &mut Registry) -> anyhow::Result
         memory_limit: section.memory_limit.as_usize(),
         clock: super::unix_millis,
     };
-    let keeper = Keeper::start(Depot::folder(folder), options, registry);
-    keeper.map(Some).context("cannot start the thread of the archive")
+    let keeper = Depot::new(store).and_then(|depot| Keeper::start(depot, options, registry));
+    keeper.map(Some).context("cannot start the threads of the archive")
 }
 
 /// Refuses to keep: this binary has no archive.
 #[cfg(not(feature = "archive"))]
 pub(super) fn open(section: &Archive, _: &mut Registry) -> anyhow::Result<Option<Keeper>> {
     anyhow::ensure!(
-        section.folder.is_none(),
-        "archive.folder: the archive is not in this binary; build it with the feature archive, or leave the folder out"
+        section.store.is_none(),
+        "archive.store: the archive is not in this binary; build it with the feature archive, or leave the store out"
     );
     Ok(None)
 }

@@ -80,8 +80,8 @@ impl Archive {
         let merged = Merged::new(rows).map_err(|error| ArchiveError::Partition(partition, error))?;
         let (place, bytes) = merge(partition, &sources, merged)?;
         before(Step::Put)?;
-        self.depot().put(&place, &bytes)?;
         done.bytes_after += bytes.len() as u64;
+        self.depot().put(&place, bytes.into())?;
         self.delete(&sources, before, done)
     }
 

@@ -1,17 +1,24 @@
-//! Where the files of an archive are kept: a folder.
+//! Where the files of an archive are kept: a store, which is a folder or a bucket.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::runtime::Runtime;
+use tokio::time::timeout;
 
 use super::place::{METRICS, Place};
+use crate::model::store::{Got, ObjectName, Store, StoreError, When};
 
-/// The files of one archive.
+/// The files of one archive, for who may wait for them: every call blocks until the store has answered.
 #[derive(Clone, Debug)]
 pub struct Depot {
-    folder: PathBuf,
+    store: Store,
+    /// Whatever the store's connections need goes on beside the calls.
+    runtime: Arc<Runtime>,
+    /// How long any call may take that carries nothing.
+    patience: Duration,
 }
 
 /// A file that is there.
@@ -23,101 +30,110 @@ pub struct Kept {
     pub bytes: u64,
 }
 
-/// What a file is called until it is whole.
-const UNFINISHED: &str = ".unfinished";
+/// A file that is larger is not read: none of ours is.
+const MAX_BYTES: u64 = 4 << 30;
+/// How long any call may take, and how much longer for what it carries. A store that trickles is given up by it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The same when the process is about to end.
+const LAST_PATIENCE: Duration = Duration::from_secs(5);
+const BYTES_A_SECOND: u64 = 128 << 10;
+/// How long a listing may take, page by page.
+const LISTING: Duration = Duration::from_secs(5 * 60);
 
 // === impl Depot ===
 
 impl Depot {
-    /// The archive in `folder`.
-    pub fn folder(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+    /// The archive in `store`.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gives no more threads.
+    pub fn new(store: Store) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        Ok(Self { store, runtime: Arc::new(runtime), patience: PATIENCE })
+    }
+
+    /// The same with less patience: the process is about to end.
+    #[must_use]
+    pub(super) fn in_a_hurry(self) -> Self {
+        Self { patience: LAST_PATIENCE, ..self }
     }
 
     /// Puts a file in its place: the whole of it or nothing. One that is there already stays.
     ///
     /// # Errors
     ///
-    /// The disk is full, read-only or gone.
-    pub fn put(&self, place: &Place, bytes: &[u8]) -> io::Result<()> {
-        let path = self.path(place);
-        if path.exists() {
-            return Ok(()); // no two files have one name
+    /// The store does not take it, or not in time.
+    pub fn put(&self, place: &Place, bytes: Bytes) -> Result<(), StoreError> {
+        let (name, patience) = (name(place)?, self.patience_for(bytes.len() as u64));
+        match self.within(patience, place, self.store.put(&name, bytes, When::Absent)) {
+            // No two files have one name: it is this one, and the answer to an earlier try was lost.
+            Ok(_) | Err(StoreError::Conflict(_)) => Ok(()),
+            Err(error) => Err(error),
         }
-        let folder = self.folder.join(place.partition.to_string());
-        fs::create_dir_all(&folder)?;
-        let unfinished = folder.join(format!(".{}{UNFINISHED}", place.file));
-        let written = File::create(&unfinished).and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
-        if let Err(error) = written.and_then(|()| fs::rename(&unfinished, &path)) {
-            drop(fs::remove_file(&unfinished)); // the error that counts is the first
-            return Err(error);
-        }
-        File::open(&folder)?.sync_all() // the new name is safe only when its folder is
     }
 
     /// The whole of a file; nothing if it is not there any more.
     ///
     /// # Errors
     ///
-    /// The disk is gone.
-    pub fn get(&self, place: &Place) -> io::Result<Option<Bytes>> {
-        found(fs::read(self.path(place))).map(|bytes| bytes.map(Bytes::from))
+    /// The store does not give it, or not in time.
+    pub fn get(&self, kept: &Kept) -> Result<Option<Bytes>, StoreError> {
+        let name = name(&kept.place)?;
+        let got =
+            self.within(self.patience_for(kept.bytes), &kept.place, self.store.get(&name, MAX_BYTES, None))?;
+        Ok(if let Got::Found(bytes, _) = got { Some(bytes) } else { None })
     }
 
     /// All files that are there, by partition and name.
     ///
     /// # Errors
     ///
-    /// The disk is gone.
-    pub fn list(&self) -> io::Result<Vec<Kept>> {
-        let mut kept = Vec::new();
-        for day in names(&self.folder.join(METRICS))? {
-            for shard in names(&self.folder.join(METRICS).join(&day))? {
-                for file in names(&self.folder.join(METRICS).join(&day).join(&shard))? {
-                    let Some(place) = Place::read(&format!("{METRICS}{day}/{shard}/{file}")) else {
-                        continue;
-                    };
-                    let Some(metadata) = found(fs::metadata(self.path(&place)))? else { continue };
-                    kept.push(Kept { place, bytes: metadata.len() });
-                }
-            }
-        }
+    /// The store does not list them, or not in time.
+    pub fn list(&self) -> Result<Vec<Kept>, StoreError> {
+        let prefix = METRICS.trim_end_matches('/');
+        let prefix = ObjectName::parse(prefix).map_err(|error| StoreError::failed(METRICS, error))?;
+        let objects = self.within(LISTING, &prefix, self.store.sizes(&prefix))?;
+        let kept =
+            |(name, bytes): (ObjectName, u64)| Place::read(name.as_str()).map(|place| Kept { place, bytes });
+        let mut kept: Vec<Kept> = objects.into_iter().filter_map(kept).collect();
         kept.sort_unstable();
         Ok(kept)
     }
 
-    /// Deletes a file, if it is there. Folders that are empty then go with it.
+    /// Deletes a file, if it is there.
     ///
     /// # Errors
     ///
-    /// The disk is read-only, or gone.
-    pub fn delete(&self, place: &Place) -> io::Result<()> {
-        let path = self.path(place);
-        found(fs::remove_file(&path))?;
-        // The folders of its shard and day; a folder with something in it stays.
-        path.ancestors().skip(1).take(2).try_for_each(fs::remove_dir).or(Ok(()))
+    /// The store does not delete it, or does not say so in time.
+    pub fn delete(&self, place: &Place) -> Result<(), StoreError> {
+        self.within(self.patience, place, self.store.delete(&name(place)?))
     }
 
-    fn path(&self, place: &Place) -> PathBuf {
-        self.folder.join(place.to_string())
+    fn patience_for(&self, bytes: u64) -> Duration {
+        self.patience + Duration::from_secs(bytes / BYTES_A_SECOND)
+    }
+
+    /// Waits for `work` on `what`, but no longer than `patience`.
+    fn within<T>(
+        &self,
+        patience: Duration,
+        what: &impl ToString,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let bounded = async { timeout(patience, work).await };
+        self.runtime.block_on(bounded).unwrap_or_else(|_| Err(StoreError::Slow(what.to_string())))
     }
 }
 
-/// What was found, or that nothing was.
-fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+fn name(place: &Place) -> Result<ObjectName, StoreError> {
+    ObjectName::parse(&place.to_string()).map_err(|error| StoreError::failed(place, error))
 }
 
-/// The names in a folder; none where there is no folder.
-fn names(folder: &Path) -> io::Result<Vec<String>> {
-    let Some(entries) = found(fs::read_dir(folder))? else { return Ok(Vec::new()) };
-    // What is no text is none of ours.
-    entries.map(|entry| Ok(entry?.file_name().into_string().unwrap_or_default())).collect()
+#[cfg(test)]
+impl Depot {
+    /// The archive in `folder`.
+    pub(crate) fn folder(folder: &std::path::Path) -> Self {
+        Self::new(Store::open(folder.to_str().unwrap()).unwrap()).unwrap()
+    }
 }

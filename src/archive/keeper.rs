@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use prometheus_client::registry::Registry;
 
 use super::buffer::Buffer;
@@ -58,7 +59,7 @@ pub(super) struct Desk {
 #[derive(Debug)]
 struct File {
     place: Place,
-    bytes: Vec<u8>,
+    bytes: Bytes,
     samples: u64,
 }
 
@@ -121,7 +122,7 @@ impl Desk {
                     self.retain();
                     due = Instant::now() + interval;
                 }
-                Next::Closed => return self.flush(),
+                Next::Closed => return self.end(),
             }
             if self.buffer.bytes() > self.options.memory_limit / 2 {
                 self.flush();
@@ -153,7 +154,7 @@ impl Desk {
             let place = Place::new(partition, start_ms, &sequence);
             let samples = rows.len() as u64;
             match encode(&rows) {
-                Ok(bytes) => self.unwritten.push_back(File { place, bytes, samples }),
+                Ok(bytes) => self.unwritten.push_back(File { place, bytes: bytes.into(), samples }),
                 Err(error) => {
                     tracing::error!(error = %chain(&error), "samples cannot be made a file of; they are lost");
                     self.metrics.lost(Lost::Unwritable, samples);
@@ -170,7 +171,7 @@ impl Desk {
     /// where there is no memory for them.
     fn write_on(&mut self) {
         while let Some(file) = self.unwritten.front() {
-            if let Err(error) = self.depot.put(&file.place, &file.bytes) {
+            if let Err(error) = self.depot.put(&file.place, file.bytes.clone()) {
                 self.metrics.failed();
                 if !std::mem::replace(&mut self.was_told, true) {
                     let error = chain(&error);
@@ -183,6 +184,17 @@ impl Desk {
             }
             self.metrics.wrote(file.samples, file.bytes.len() as u64);
             self.unwritten.pop_front();
+        }
+    }
+
+    /// Writes what is left, once.
+    fn end(&mut self) {
+        self.depot = self.depot.clone().in_a_hurry();
+        self.flush();
+        let samples: u64 = self.unwritten.drain(..).map(|file| file.samples).sum();
+        self.metrics.lost(Lost::Unwritable, samples);
+        if samples > 0 {
+            tracing::warn!(samples, "the archive cannot be written; what waited for it is lost");
         }
     }
 

@@ -1,12 +1,12 @@
 //! An archive as it is read: partitions, and in each the files that count.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 
 use super::depot::{Depot, Kept};
 use super::merge::Merged;
 use super::place::{Partition, Place};
 use super::read::{FileError, FileRows};
+use crate::model::store::StoreError;
 
 /// The files of a depot, by partition.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Opened {
 pub enum ArchiveError {
     /// The store.
     #[error("the store of the archive cannot be used")]
-    Store(#[from] io::Error),
+    Store(#[from] StoreError),
     /// One file.
     #[error("cannot read {place}")]
     File {
@@ -97,7 +97,7 @@ impl Archive {
     fn try_open(&self, listed: &[Kept]) -> Result<Option<Opened>, ArchiveError> {
         let (mut files, mut replaced) = (Vec::with_capacity(listed.len()), BTreeSet::new());
         for kept in listed {
-            let Some(bytes) = self.depot.get(&kept.place)? else { return Ok(None) };
+            let Some(bytes) = self.depot.get(kept)? else { return Ok(None) };
             let rows = FileRows::open(bytes)
                 .map_err(|source| ArchiveError::File { place: Box::new(kept.place.clone()), source })?;
             replaced.extend(rows.replaces());

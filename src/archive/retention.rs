@@ -1,10 +1,10 @@
 //! What is kept, and for how long.
 
-use std::io;
 use std::time::Duration;
 
 use super::depot::{Depot, Kept};
 use super::place::Day;
+use crate::model::store::StoreError;
 
 /// How long files are kept, and how many bytes of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Retention {
     /// # Errors
     ///
     /// Files that cannot be listed or deleted.
-    pub(super) fn apply(&self, depot: &Depot, now_ms: i64) -> io::Result<u64> {
+    pub(super) fn apply(&self, depot: &Depot, now_ms: i64) -> Result<u64, StoreError> {
         let all = depot.list()?;
         let gone = self.gone(&all, now_ms);
         gone.iter().try_for_each(|kept| depot.delete(&kept.place))?;

@@ -160,15 +160,26 @@ impl S3Store {
         }
     }
 
-    pub(crate) async fn list(&self, prefix: &ObjectName) -> Result<Vec<ObjectName>, StoreError> {
+    pub(crate) async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        let request = self.client().await.delete_object().bucket(&self.bucket).key(self.key(name));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
+            Err(error) => Err(failure(name, error)),
+        }
+    }
+
+    pub(crate) async fn sizes(&self, prefix: &ObjectName) -> Result<Vec<(ObjectName, u64)>, StoreError> {
         let below = format!("{}/", self.key(prefix));
         let mut pages =
             self.client().await.list_objects_v2().bucket(&self.bucket).prefix(&below).into_paginator().send();
         let mut names = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| failure(prefix, error))?;
-            let keys = page.contents().iter().filter_map(|object| object.key());
-            names.extend(keys.filter_map(|key| ObjectName::parse(self.name(key)?).ok()));
+            names.extend(page.contents().iter().filter_map(|object| {
+                let name = ObjectName::parse(self.name(object.key()?)?).ok()?;
+                Some((name, object.size().and_then(|size| u64::try_from(size).ok()).unwrap_or(0)))
+            }));
         }
         names.sort_unstable();
         Ok(names)

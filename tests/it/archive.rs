@@ -71,7 +71,7 @@ async fn what_passes_is_kept_bit_for_bit_over_a_restart_with_scores_beside_it() 
     let (scratch, start) = (Scratch::new(), now_ms() - 3_600_000);
     let folder = scratch.folder("archive");
     let archive = folder.to_str().unwrap();
-    let config = config(&format!("folder: '{archive}'"));
+    let config = config(&format!("store: '{archive}'"));
     let samples = spelled(start);
     for half in [&samples[..5], &samples[5..]] {
         let mut sidelong = Sidelong::start(&scratch, &config).await;
@@ -94,7 +94,7 @@ async fn f20_an_archive_that_cannot_be_written_costs_the_archive_alone() {
     let folder = scratch.folder("archive");
     // A file where a folder belongs: who may write everywhere cannot write there either.
     std::fs::write(folder.join("metrics"), "").unwrap();
-    let config = config(&format!("folder: '{}', flush_interval: 50ms", folder.display()));
+    let config = config(&format!("store: '{}', flush_interval: 50ms", folder.display()));
     let mut sidelong = Sidelong::start(&scratch, &config).await;
     push(&sidelong, "load", &[(now_ms(), 1.0)]).await;
     sidelong.metric_reaches("sidelong_archive_failures_total", "", 1.0).await;
@@ -112,11 +112,11 @@ async fn f20_an_archive_that_cannot_be_written_costs_the_archive_alone() {
 #[tokio::test]
 async fn a_folder_that_is_not_there_is_refused_at_the_start() {
     let scratch = Scratch::new();
-    let file = scratch.write("config.yml", &config("folder: /nowhere/at/all"));
+    let file = scratch.write("config.yml", &config("store: /nowhere/at/all"));
     let output = Command::new(PROGRAM).args(["run", "--config"]).arg(&file).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(
-        !output.status.success() && told.contains("archive.folder: /nowhere/at/all is no folder"),
+        !output.status.success() && told.contains("archive.store: /nowhere/at/all is no folder"),
         "{told}"
     );
 }
@@ -130,7 +130,7 @@ async fn a_day_of_a_node_takes_few_bytes() {
     let fleet = scratch.path().join("fleet.csv");
     let out = ["--out", fleet.to_str().unwrap()];
     printed(&[&["synth", "write", "--days", "1", "--instances", "1"], &out[..]].concat());
-    let mut sidelong = Sidelong::start(&scratch, &config(&format!("folder: '{archive}'"))).await;
+    let mut sidelong = Sidelong::start(&scratch, &config(&format!("store: '{archive}'"))).await;
     let samples = replay(&sidelong, &fleet).await;
     sidelong.process.stop().await;
     printed(&["archive", "compact", archive]);

@@ -37,7 +37,7 @@ const EXAMPLES: &str = "\
 Examples:
   sidelong archive ls /var/lib/sidelong/archive
   sidelong archive cat /var/lib/sidelong/archive 'node_load1{instance=~\"web-.*\"}' --from -1d
-  sidelong archive compact /var/lib/sidelong/archive
+  sidelong archive compact s3://metrics/prod
   sidelong backtest /var/lib/sidelong/archive --query node_load1 --from -30d";
 
 pub(super) fn run(args: &ArchiveArgs) -> anyhow::Result<()> {

@@ -1,17 +1,18 @@
 //! Where the archive is.
 
+use anyhow::{Context, ensure};
+use clap::Args;
 use std::path::Path;
 
-use anyhow::ensure;
-use clap::Args;
-
 use crate::archive::{Archive, Depot};
+use crate::model::store::Store;
 
 /// Where the archive is.
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct PlaceArgs {
-    /// The folder of the archive, as in archive.folder.
-    #[arg(value_name = "ARCHIVE")]
+    /// The archive, as in archive.store: a folder, or s3://BUCKET/PREFIX, with ?endpoint=URL&region=NAME for what is not of
+    /// AWS.
+    #[arg(value_name = "FOLDER|URL")]
     archive: String,
 }
 
@@ -25,7 +26,6 @@ impl PlaceArgs {
 
 /// The archive that is called `place`.
 pub(in crate::cli) fn open(place: &str) -> anyhow::Result<Archive> {
-    let folder = Path::new(place);
-    ensure!(folder.is_dir(), "{place} is no folder");
-    Ok(Archive::new(Depot::folder(folder)))
+    ensure!(place.starts_with("s3://") || Path::new(place).is_dir(), "{place} is no folder");
+    Ok(Archive::new(Depot::new(Store::open(place)?).context("cannot start a thread for the store")?))
 }

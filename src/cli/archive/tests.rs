@@ -37,7 +37,7 @@ fn archive() -> tempfile::TempDir {
         rows.iter().for_each(|row| file.push(row).unwrap());
         let partition = Partition { day: Day::of(NOON), shard: 0 };
         let place = Place::new(partition, rows[0].sample.timestamp_ms, &number.to_string());
-        Depot::folder(folder.path()).put(&place, &file.finish().unwrap()).unwrap();
+        Depot::folder(folder.path()).put(&place, file.finish().unwrap().into()).unwrap();
     }
     folder
 }

@@ -30,7 +30,7 @@ pub(super) struct SourceArgs {
     /// series under the header timestamp,series,value, as synth write makes it; - is the standard input. Or Parquet, by its ending .parquet: a column timestamp of 64-bit integers or of timestamps, and a
     /// column value of numbers.
     ///
-    /// A folder is an archive (section archive of the configuration): --query selects series of it, and each sample is as it
+    /// A folder, or s3://BUCKET/PREFIX, is an archive (section archive of the configuration): --query selects series of it, and each sample is as it
     /// came.
     #[arg(value_name = "FILE|FOLDER|URL")]
     input: String,
@@ -106,7 +106,7 @@ impl SourceArgs {
         if is_url {
             return self.replay_query(taker).with_context(|| format!("cannot replay {}", self.title()));
         }
-        if Path::new(&self.input).is_dir() {
+        if self.is_archive() {
             return self.replay_archive(taker).with_context(|| format!("cannot replay {}", self.input));
         }
         ensure!(self.query.is_none(), "--query needs the URL of a Prometheus in place of a file");
@@ -132,6 +132,10 @@ impl SourceArgs {
         let replayed = replay_csv(BufReader::new(file), &progress, &series, taker);
         progress.finish_and_clear();
         replayed
+    }
+
+    fn is_archive(&self) -> bool {
+        self.input.starts_with("s3://") || Path::new(&self.input).is_dir()
     }
 
     #[cfg(not(feature = "archive"))]

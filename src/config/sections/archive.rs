@@ -1,20 +1,21 @@
 //! `archive`: the metrics that pass, kept as Parquet.
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Findings, SectionError};
 use crate::config::units::{ByteSize, PromDuration};
+use crate::model::store::Store;
 
 /// The metrics that pass, kept as Parquet with their scores beside them. Read at the start; a reload changes nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Archive {
-    /// The folder in which the archive is kept; it must exist. Without it nothing is kept.
+    /// Where the archive is kept: a folder (an absolute path), which must exist, or `s3://BUCKET/PREFIX` with
+    /// `?endpoint=URL&region=NAME` for what is not of AWS. Credentials come from where the tools of AWS look for them. Without it
+    /// nothing is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub folder: Option<PathBuf>,
+    pub store: Option<String>,
     /// How often files are written; sooner where half of `memory_limit` is full.
     pub flush_interval: PromDuration,
     /// Among how many files the series of a day are shared out, by their fingerprint.
@@ -37,7 +38,7 @@ const MIN_MEMORY: ByteSize = ByteSize::from_mib(1);
 impl Default for Archive {
     fn default() -> Self {
         Self {
-            folder: None,
+            store: None,
             flush_interval: PromDuration::from_secs(15 * 60),
             shards: 8,
             retention: PromDuration::from_secs(30 * 24 * 3_600),
@@ -56,6 +57,9 @@ impl Archive {
         ];
         for (option, is_zero) in zero {
             findings.require(!is_zero, format!("archive.{option}"), SectionError::Zero);
+        }
+        if let Some(Err(error)) = self.store.as_deref().map(Store::open) {
+            findings.add("archive.store", error);
         }
         let too_many = SectionError::Above(self.shards.to_string(), (MAX_SHARDS + 1).to_string());
         findings.require(self.shards <= MAX_SHARDS, "archive.shards", too_many);

@@ -75,9 +75,8 @@ impl FolderStore {
         };
         let written = blocking(name, move || {
             let parent = path.parent().unwrap_or(&folder).to_owned();
-            fs::create_dir_all(&parent)?;
-            let lock = File::options().create(true).append(true).open(folder.join(LOCK))?;
-            lock.lock()?;
+            let _lock = lock(&folder)?;
+            fs::create_dir_all(&parent)?; // behind the lock: who deletes takes empty folders along
             let there = match fs::read(&path) {
                 Ok(content) => Some(etag(&content.into())),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -93,7 +92,26 @@ impl FolderStore {
         written.ok_or_else(|| StoreError::Conflict(name.to_string()))
     }
 
-    pub(super) async fn list(&self, prefix: &ObjectName) -> Result<Vec<ObjectName>, StoreError> {
+    pub(super) async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        let (folder, path) = (self.folder.clone(), self.path(name));
+        blocking(name, move || {
+            if !folder.exists() {
+                return Ok(());
+            }
+            let _lock = lock(&folder)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            // Folders that are empty now go, too; the first with something in it stays, and so do those that it is in.
+            let mut parents = path.ancestors().skip(1).take_while(|parent| *parent != folder);
+            while parents.next().is_some_and(|parent| fs::remove_dir(parent).is_ok()) {}
+            Ok(())
+        })
+        .await
+    }
+
+    pub(super) async fn sizes(&self, prefix: &ObjectName) -> Result<Vec<(ObjectName, u64)>, StoreError> {
         let (folder, below) = (self.folder.clone(), prefix.clone());
         blocking(prefix, move || {
             let mut names = Vec::new();
@@ -107,6 +125,14 @@ impl FolderStore {
     fn path(&self, name: &ObjectName) -> PathBuf {
         self.folder.join(name.as_str())
     }
+}
+
+/// Takes the lock of all who write into `folder`, until what is given is dropped.
+fn lock(folder: &Path) -> io::Result<File> {
+    fs::create_dir_all(folder)?;
+    let lock = File::options().create(true).append(true).open(folder.join(LOCK))?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 /// What came of a look at a file.
@@ -130,8 +156,8 @@ pub(in crate::model) fn put_in_place(path: &Path, content: &[u8]) -> io::Result<
     }
 }
 
-/// Adds the names of all objects in `folder`, which is called `name`. What is no object is passed by.
-fn walk(folder: &Path, name: &str, names: &mut Vec<ObjectName>) -> io::Result<()> {
+/// Adds the names and bytes of all objects in `folder`, which is called `name`. What is no object is passed by.
+fn walk(folder: &Path, name: &str, names: &mut Vec<(ObjectName, u64)>) -> io::Result<()> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -144,8 +170,12 @@ fn walk(folder: &Path, name: &str, names: &mut Vec<ObjectName>) -> io::Result<()
         let name = format!("{name}/{own}");
         if entry.file_type()?.is_dir() {
             walk(&entry.path(), &name, names)?;
-        } else {
-            names.extend(ObjectName::parse(&name));
+        } else if let Ok(name) = ObjectName::parse(&name) {
+            match entry.metadata() {
+                Ok(metadata) => names.push((name, metadata.len())),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {} // deleted meanwhile
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(())
@@ -161,4 +191,43 @@ async fn blocking<T: Send + 'static>(
         io::ErrorKind::PermissionDenied => StoreError::Denied(name.to_string()),
         _ => StoreError::failed(name, error),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::store::{Got, MemoryStore, ObjectName, Store, When};
+
+    fn name(text: &str) -> ObjectName {
+        ObjectName::parse(text).unwrap()
+    }
+
+    async fn sizes_are_told_and_what_is_deleted_is_gone(store: &Store) {
+        for (at, content) in [("a/day=1/one", "1"), ("a/day=1/two", "22"), ("a/day=2/three", "333")] {
+            store.put(&name(at), content.into(), When::Absent).await.unwrap();
+        }
+        let sizes = store.sizes(&name("a")).await.unwrap();
+        let sizes: Vec<_> = sizes.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+        assert_eq!(sizes, [("a/day=1/one", 1), ("a/day=1/two", 2), ("a/day=2/three", 3)]);
+        for gone in ["a/day=1/one", "a/day=2/three", "a/none", "none/at/all"] {
+            store.delete(&name(gone)).await.unwrap();
+        }
+        assert_eq!(store.list(&name("a")).await.unwrap(), [name("a/day=1/two")]);
+        assert_eq!(store.get(&name("a/day=1/one"), 10, None).await.unwrap(), Got::Absent);
+        store.put(&name("a/day=2/three"), "3".into(), When::Absent).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn objects_are_deleted_from_memory() {
+        sizes_are_told_and_what_is_deleted_is_gone(&Store::Memory(MemoryStore::default())).await;
+    }
+
+    #[tokio::test]
+    async fn objects_are_deleted_from_a_folder_and_empty_folders_with_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path().to_str().unwrap()).unwrap();
+        store.delete(&name("none")).await.unwrap();
+        sizes_are_told_and_what_is_deleted_is_gone(&store).await;
+        store.delete(&name("a/day=2/three")).await.unwrap();
+        assert!(!folder.path().join("a/day=2").exists() && folder.path().join("a/day=1").exists());
+    }
 }

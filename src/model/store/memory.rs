@@ -44,8 +44,14 @@ impl MemoryStore {
         Ok(new)
     }
 
-    pub(super) fn list(&self, prefix: &ObjectName) -> Vec<ObjectName> {
-        self.0.lock().keys().filter(|name| name.is_below(prefix)).cloned().collect()
+    pub(super) fn sizes(&self, prefix: &ObjectName) -> Vec<(ObjectName, u64)> {
+        let objects = self.0.lock();
+        let below = objects.iter().filter(|(name, _)| name.is_below(prefix));
+        below.map(|(name, content)| (name.clone(), content.len() as u64)).collect()
+    }
+
+    pub(super) fn delete(&self, name: &ObjectName) {
+        self.0.lock().remove(name);
     }
 }
 

@@ -151,11 +151,37 @@ impl Store {
     ///
     /// [`StoreError`].
     pub async fn list(&self, prefix: &ObjectName) -> Result<Vec<ObjectName>, StoreError> {
+        Ok(self.sizes(prefix).await?.into_iter().map(|(name, _)| name).collect())
+    }
+
+    /// The names of all objects below `prefix`, sorted, each with its bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn sizes(&self, prefix: &ObjectName) -> Result<Vec<(ObjectName, u64)>, StoreError> {
         match self {
-            Self::Folder(store) => store.list(prefix).await,
-            Self::Memory(store) => Ok(store.list(prefix)),
+            Self::Folder(store) => store.sizes(prefix).await,
+            Self::Memory(store) => Ok(store.sizes(prefix)),
             #[cfg(feature = "s3")]
-            Self::S3(store) => store.list(prefix).await,
+            Self::S3(store) => store.sizes(prefix).await,
+        }
+    }
+
+    /// Deletes an object, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`].
+    pub async fn delete(&self, name: &ObjectName) -> Result<(), StoreError> {
+        match self {
+            Self::Folder(store) => store.delete(name).await,
+            Self::Memory(store) => {
+                store.delete(name);
+                Ok(())
+            }
+            #[cfg(feature = "s3")]
+            Self::S3(store) => store.delete(name).await,
         }
     }
 }

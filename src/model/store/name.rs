@@ -5,13 +5,13 @@ use std::fmt;
 /// Bytes of a name: what S3 allows, less a prefix.
 const LONGEST: usize = 512;
 
-/// The name of an object: parts of letters, digits, `.`, `-` and `_`, with `/` between them. None leads out of its store.
+/// The name of an object: parts of letters, digits, `.`, `-`, `_` and `=`, with `/` between them. None leads out of its store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectName(String);
 
 /// Something cannot be the name of an object.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} cannot be part of the name of an object: use letters, digits, '.', '-' and '_'")]
+#[error("{0:?} cannot be part of the name of an object: use letters, digits, '.', '-', '_' and '='")]
 pub struct NameError(pub String);
 
 // === impl ObjectName ===
@@ -23,7 +23,7 @@ impl ObjectName {
     ///
     /// A part that is empty, `.`, `..`, or has other characters; or more than 512 bytes in all.
     pub fn of(parts: &[&str]) -> Result<Self, NameError> {
-        let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        let may_be = |byte: u8| byte.is_ascii_alphanumeric() || b".-_=".contains(&byte);
         let wrong = parts.iter().find(|part| {
             part.is_empty() || part.bytes().all(|byte| byte == b'.') || !part.bytes().all(may_be)
         });
