@@ -1,5 +1,7 @@
 //! The metrics that pass, kept as Parquet.
 
+mod s3;
+
 use std::path::Path;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,29 +14,29 @@ use crate::harness::sidelong::{PROGRAM, Sidelong};
 const STALE: u64 = 0x7ff0_0000_0000_0002;
 const NAN: u64 = 0x7ff8_0000_0000_0001;
 
-pub(crate) fn config(more: &str) -> String {
+fn config(more: &str) -> String {
     format!("rules: [{{match: '{{__name__!=\"\"}}'}}]\narchive: {{{more}}}\n")
 }
 
-pub(crate) fn now_ms() -> i64 {
+fn now_ms() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64
 }
 
 /// What `sidelong ARGUMENTS` prints.
-pub(crate) fn printed(arguments: &[&str]) -> String {
+fn printed(arguments: &[&str]) -> String {
     let output = Command::new(PROGRAM).args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-pub(crate) async fn push(sidelong: &Sidelong, name: &str, samples: &[(i64, f64)]) {
+async fn push(sidelong: &Sidelong, name: &str, samples: &[(i64, f64)]) {
     let body = body_v1(vec![series(&[("__name__", name), ("instance", "a")], samples)]);
     let answer = http::post(&sidelong.url("/api/v1/write"), HEADERS_V1, body).await.unwrap();
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
 /// Values that are easily written as other ones, a minute apart.
-pub(crate) fn spelled(start: i64) -> Vec<(i64, f64)> {
+fn spelled(start: i64) -> Vec<(i64, f64)> {
     let integers = [0.0, 9_007_199_254_740_991.0, 0.1 + 0.2, 5e-324, f64::MAX, f64::INFINITY];
     let nans = [STALE, NAN, 0x7ff8_dead_beef_0000].map(f64::from_bits);
     let values = integers.into_iter().chain(nans);
@@ -54,15 +56,19 @@ fn bits(printed: &str) -> u64 {
 }
 
 /// The samples of the metric `name` in the archive, with their bits.
-pub(crate) fn kept(archive: &str, name: &str) -> Vec<(i64, u64)> {
-    let csv = printed(&["archive", "cat", archive, name, "--format", "json"]);
-    let lines = csv.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+fn kept(archive: &str, name: &str) -> Vec<(i64, u64)> {
+    bits_of_json(&printed(&["archive", "cat", archive, name, "--format", "json"]))
+}
+
+/// The samples of what `archive cat --format json` printed.
+fn bits_of_json(lines: &str) -> Vec<(i64, u64)> {
+    let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     lines
         .map(|line| (line["timestamp_ms"].as_i64().unwrap(), bits(line["value"].as_str().unwrap())))
         .collect()
 }
 
-pub(crate) fn with_bits(samples: &[(i64, f64)]) -> Vec<(i64, u64)> {
+fn with_bits(samples: &[(i64, f64)]) -> Vec<(i64, u64)> {
     samples.iter().map(|(at, value)| (*at, value.to_bits())).collect()
 }
 
