@@ -27,6 +27,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "backtest/source/api.rs",
             "backtest/writer.rs",
             "state/keeper.rs",
+            "archive/depot.rs",
             "model/store/folder.rs",
             "model/watcher.rs",
             "app",

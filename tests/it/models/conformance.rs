@@ -12,6 +12,7 @@ async fn conforms(store: &Store) {
     a_new_object_takes_no_ones_place(store).await;
     of_two_who_change_an_object_one_wins(store).await;
     lists_hold_what_lies_below(store).await;
+    sizes_are_told_and_what_is_deleted_is_gone(store).await;
 }
 
 fn name(text: &str) -> ObjectName {
@@ -71,6 +72,21 @@ async fn of_two_who_change_an_object_one_wins(store: &Store) {
     assert_eq!(won, 1);
     let gone = store.put(&name("d/none"), Bytes::new(), When::Unchanged(&read)).await.unwrap_err();
     assert!(matches!(gone, StoreError::Conflict(_)), "{gone}");
+}
+
+async fn sizes_are_told_and_what_is_deleted_is_gone(store: &Store) {
+    for (at, content) in [("f/day=1/one", "1"), ("f/day=1/two", "22"), ("f/day=2/three", "333")] {
+        put_new(store, at, content.as_bytes()).await;
+    }
+    let sizes = store.sizes(&name("f")).await.unwrap();
+    let sizes: Vec<_> = sizes.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    assert_eq!(sizes, [("f/day=1/one", 1), ("f/day=1/two", 2), ("f/day=2/three", 3)]);
+    for gone in ["f/day=1/one", "f/day=2/three", "f/none", "none/at/all"] {
+        store.delete(&name(gone)).await.unwrap();
+    }
+    assert_eq!(store.list(&name("f")).await.unwrap(), [name("f/day=1/two")]);
+    assert_eq!(store.get(&name("f/day=1/one"), 10, None).await.unwrap(), Got::Absent);
+    put_new(store, "f/day=2/three", b"3").await;
 }
 
 async fn lists_hold_what_lies_below(store: &Store) {

@@ -3,7 +3,7 @@
 mod conformance;
 mod faults;
 mod life;
-mod s3;
+pub(crate) mod s3;
 mod training;
 
 use crate::harness::http;

@@ -10,7 +10,7 @@ use std::process::Command;
 use tokio::net::TcpStream;
 
 /// What the tools of AWS are told by their environment.
-pub(super) const CREDENTIALS: [(&str, &str); 3] = [
+pub(crate) const CREDENTIALS: [(&str, &str); 3] = [
     ("AWS_ACCESS_KEY_ID", "sidelong-tests"),
     ("AWS_SECRET_ACCESS_KEY", "not-a-secret"),
     ("AWS_EC2_METADATA_DISABLED", "true"),
@@ -18,22 +18,22 @@ pub(super) const CREDENTIALS: [(&str, &str); 3] = [
 
 /// A running versitygw.
 #[derive(Debug)]
-pub(super) struct Gateway {
-    pub(super) process: Process,
+pub(crate) struct Gateway {
+    pub(crate) process: Process,
     folder: PathBuf,
     address: String,
 }
 
 /// A bucket of it.
-pub(super) struct Bucket {
-    pub(super) store: Store,
-    pub(super) place: String,
+pub(crate) struct Bucket {
+    pub(crate) store: Store,
+    pub(crate) place: String,
 }
 
 // === impl Gateway ===
 
 impl Gateway {
-    pub(super) async fn start(scratch: &Scratch, program: &Path) -> Self {
+    pub(crate) async fn start(scratch: &Scratch, program: &Path) -> Self {
         let (folder, address) = (scratch.folder("buckets"), format!("127.0.0.1:{}", free_port()));
         let [(_, access), (_, secret), _] = CREDENTIALS;
         let mut command = Command::new(program);
@@ -44,7 +44,7 @@ impl Gateway {
     }
 
     /// Makes a bucket: a folder of the gateway's own.
-    pub(super) async fn bucket(&self, name: &str) -> Bucket {
+    pub(crate) async fn bucket(&self, name: &str) -> Bucket {
         std::fs::create_dir(self.folder.join(name)).unwrap();
         let place = format!("s3://{name}/models?endpoint=http://{}&region=us-east-1", self.address);
         let [(_, access), (_, secret), _] = CREDENTIALS;
