@@ -127,11 +127,10 @@ fn c1_what_is_for_others_is_refused() {
 #[test]
 fn f26_numbers_that_are_none_are_refused() {
     let key = key();
-    let mut hybrid = Hybrid::default();
-    hybrid.state_unit = f64::NAN;
-    assert_eq!(reason(&with_blob(&key, Kind::Parameters, encode_parameters(&hybrid)), &key), "blob");
-    hybrid.state_unit = 0.0;
-    assert_eq!(reason(&with_blob(&key, Kind::Parameters, encode_parameters(&hybrid)), &key), "blob");
+    for state_unit in [f64::NAN, 0.0, -1.0, f64::INFINITY] {
+        let parameters = encode_parameters(&Hybrid { state_unit, ..Hybrid::default() });
+        assert_eq!(reason(&with_blob(&key, Kind::Parameters, parameters), &key), "blob", "{state_unit}");
+    }
     let forest = |change: fn(&mut crate::detect::forest::Tree)| {
         let mut trees = Hybrid::default().forest.trees().to_vec();
         change(&mut trees[0]);
