@@ -7,6 +7,7 @@
 
 #[macro_use]
 mod harness;
+#[cfg(all(feature = "s3", feature = "archive", feature = "train"))]
 mod archive;
 mod cli;
 mod context;
@@ -16,6 +17,7 @@ mod faults;
 mod forest;
 mod house;
 mod loop_back;
+#[cfg(all(feature = "s3", feature = "archive", feature = "train"))]
 mod models;
 mod parts;
 mod push;

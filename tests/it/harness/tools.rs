@@ -20,6 +20,7 @@ pub(crate) enum Tool {
     /// nft, and with it the right to make network namespaces: root.
     Nftables,
     /// An S3 server over a folder.
+    #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "nothing else speaks S3"))]
     Versitygw,
     /// Python's prometheus_client, whose parsers are an oracle.
     Oracle,
