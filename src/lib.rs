@@ -5,6 +5,8 @@
 
 mod label_values;
 mod prefetch;
+mod scatter;
+pub mod shard;
 
 // The doors.
 pub mod ingest;

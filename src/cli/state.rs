@@ -12,6 +12,7 @@ use super::source::is_broken_pipe;
 use crate::pipeline::Memory;
 use crate::rules::Selector;
 use crate::series::ScopeName;
+use crate::shard::Shard;
 use crate::state::SNAPSHOT;
 use crate::state::file::{Reader, Writer};
 
@@ -57,7 +58,7 @@ struct Export {
     #[arg(long = "match", value_name = "SELECTOR")]
     selectors: Vec<String>,
     /// Take only the Ith of N parts, each series being in exactly one of them: 1/3, 2/3 and 3/3 are all.
-    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    #[arg(long, value_name = "I/N")]
     shard: Option<Shard>,
 }
 
@@ -70,13 +71,6 @@ struct Import {
     /// The state.folder of a Sidelong that is stopped.
     #[arg(long, value_name = "FOLDER")]
     folder: PathBuf,
-}
-
-/// One of several parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shard {
-    number: u64,
-    of: u64,
 }
 
 const EXAMPLES: &str = "\
@@ -152,7 +146,7 @@ impl Export {
             all += 1;
             let labels: Vec<_> = memory.labels.iter().map(|(name, value)| (&**name, &**value)).collect();
             let is_selected = selectors.is_empty() || selectors.iter().any(|one| one.matches(&labels));
-            if is_selected && self.shard.is_none_or(|shard| shard.has(&memory)) {
+            if is_selected && self.shard.is_none_or(|shard| shard.has(fingerprint(&memory))) {
                 writer.add(&memory).with_context(|| unwritable(&self.out))?;
                 taken += 1;
             }
@@ -207,27 +201,14 @@ fn identity(memory: &Memory) -> Identity {
     (is_target, name.clone(), memory.labels.clone())
 }
 
-// === impl Shard ===
-
-impl Shard {
-    fn parse(text: &str) -> Result<Self, String> {
-        let parts =
-            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
-        match parts {
-            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
-            _ => Err("write for example 1/3: the part, from 1, and how many there are".to_owned()),
-        }
+/// By the labels alone, so that a series is in the same part on every machine.
+fn fingerprint(memory: &Memory) -> u64 {
+    let mut bytes = Vec::new();
+    for text in memory.labels.iter().flat_map(|(name, value)| [name, value]) {
+        bytes.extend_from_slice(text.as_bytes());
+        bytes.push(0xff);
     }
-
-    /// By the labels alone, so that a series is in the same part on every machine.
-    fn has(self, memory: &Memory) -> bool {
-        let mut bytes = Vec::new();
-        for text in memory.labels.iter().flat_map(|(name, value)| [name, value]) {
-            bytes.extend_from_slice(text.as_bytes());
-            bytes.push(0xff);
-        }
-        xxhash_rust::xxh3::xxh3_64(&bytes) % self.of == self.number - 1
-    }
+    xxhash_rust::xxh3::xxh3_64(&bytes)
 }
 
 fn snapshot(path: &Path) -> PathBuf {
@@ -273,17 +254,4 @@ fn spelled(memory: &Memory) -> String {
 fn time(at_ms: i64) -> String {
     let since = std::time::Duration::from_millis(u64::try_from(at_ms).unwrap_or_default());
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + since)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_part_is_written_as_one_of_several() {
-        assert_eq!(Shard::parse("2/3"), Ok(Shard { number: 2, of: 3 }));
-        for wrong in ["", "3", "0/3", "4/3", "a/b", "1/0", "1/"] {
-            assert!(Shard::parse(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -1,19 +1,22 @@
 //! The models that were good lately, on the local disk: a start, and a way back, need nobody else (safety C-9, C-10).
 //!
 //! Each is a folder of its own, called by its version. `state.json` says which serves, which did before, which one is pinned, and
-//! the newest version that was ever trusted. It is written after the checks, so that nothing that failed them raises the bar.
+//! the newest version that was ever trusted. It is written after the checks, so that nothing that failed them raises the bar; it
+//! carries its own digest, and is read anew under a lock before it is changed, since people pin versions while a sidecar runs.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::bundle::{Bundle, Measure, Refusal};
+use super::bundle::{Bundle, Digest, Measure, Refusal};
 use super::store::put_in_place;
 use super::{Model, Source};
 
 const STATE: &str = "state.json";
+/// Held by whoever changes the state.
+const LOCK: &str = "~lock";
 /// Folders of models begin with this; the rest is the version.
 const VERSION: &str = "v";
 /// A folder that is being written.
@@ -50,33 +53,34 @@ pub enum LocalError {
     #[error("cannot use the folder {0}")]
     Io(String, #[source] io::Error),
     /// There is no such version.
-    #[error("the folder {0} has no version {1}; `sidelong model ls --local FOLDER` lists what it has")]
+    #[error("the folder {0} has no version {1}; `sidelong model pin --folder FOLDER` lists what it has")]
     Absent(String, u64),
 }
 
 // === impl Local ===
 
 impl Local {
-    /// Opens `folder`. A state that cannot be read is told, and what the folders say is believed in its place.
+    /// Opens `folder`.
     ///
     /// # Errors
     ///
     /// The folder is none, or cannot be read.
     pub fn open(folder: &Path) -> Result<Self, LocalError> {
         let cannot = |error| LocalError::Io(folder.display().to_string(), error);
-        let versions = versions(folder).map_err(cannot)?;
-        let state = match fs::read(folder.join(STATE)) {
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
-                tracing::warn!(folder = %folder.display(), %error, "the state of local models is damaged; the newest one counts");
-                State::of(&versions)
-            }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => State::of(&versions),
-            Err(error) => return Err(cannot(error)),
-        };
+        let state = read_state(folder).map_err(cannot)?;
         Ok(Self { folder: folder.to_owned(), state })
     }
 
-    /// What is remembered.
+    /// The version that is pinned now: people pin while a sidecar runs.
+    ///
+    /// # Errors
+    ///
+    /// The disk.
+    pub fn pinned(&self) -> Result<Option<u64>, LocalError> {
+        Ok(read_state(&self.folder).map_err(|error| self.cannot(error))?.pinned)
+    }
+
+    /// What was remembered when it was last looked at.
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -127,6 +131,7 @@ impl Local {
     /// The disk. The model may serve all the same.
     pub fn keep(&mut self, bundle: &Bundle) -> Result<(), LocalError> {
         let version = bundle.manifest.version;
+        let _alone = self.lock()?;
         self.write(bundle).map_err(|error| self.cannot(error))?;
         let State { newest, serving, before, pinned } = self.state;
         let before = if serving == Some(version) { before } else { serving };
@@ -149,7 +154,8 @@ impl Local {
         if path.exists() {
             fs::remove_dir_all(&path)?;
         }
-        fs::rename(&unfinished, &path)
+        fs::rename(&unfinished, &path)?;
+        File::open(&self.folder)?.sync_all()
     }
 
     /// Has `version` serve from the next start on, whatever the store says; nothing: as the store says.
@@ -158,15 +164,28 @@ impl Local {
     ///
     /// The version is not here, or the disk.
     pub fn pin(&mut self, version: Option<u64>) -> Result<(), LocalError> {
+        let _alone = self.lock()?;
         if let Some(version) = version.filter(|version| !self.path(*version).is_dir()) {
             return Err(LocalError::Absent(self.folder.display().to_string(), version));
         }
         self.save(State { pinned: version, ..self.state.clone() })
     }
 
+    /// Keeps others from changing the state until what is given is dropped, and reads it anew.
+    fn lock(&mut self) -> Result<File, LocalError> {
+        let take = || {
+            let lock = File::options().create(true).append(true).open(self.folder.join(LOCK))?;
+            lock.lock()?;
+            Ok((lock, read_state(&self.folder)?))
+        };
+        let (lock, state) = take().map_err(|error| self.cannot(error))?;
+        self.state = state;
+        Ok(lock)
+    }
+
     fn save(&mut self, state: State) -> Result<(), LocalError> {
-        let text = serde_json::to_vec(&state).map_err(|error| self.cannot(error.into()))?;
-        put_in_place(&self.folder.join(STATE), &text).map_err(|error| self.cannot(error))?;
+        let text = state.to_text().map_err(|error| self.cannot(error))?;
+        put_in_place(&self.folder.join(STATE), text.as_bytes()).map_err(|error| self.cannot(error))?;
         self.state = state;
         Ok(())
     }
@@ -183,11 +202,41 @@ impl Local {
 // === impl State ===
 
 impl State {
+    /// A line of JSON, and a line with the digest of the first.
+    fn to_text(&self) -> io::Result<String> {
+        let line = serde_json::to_string(self)?;
+        let digest = Digest::of(line.as_bytes());
+        Ok(format!("{line}\n{digest}\n"))
+    }
+
+    /// What [`Self::to_text`] wrote; nothing of a text in which a bit is another one.
+    fn of_text(text: &str) -> Option<Self> {
+        let (line, digest) = text.trim_end().split_once('\n')?;
+        let is_whole = digest == Digest::of(line.as_bytes()).to_string();
+        is_whole.then(|| serde_json::from_str(line).ok())?
+    }
+
     /// What folders alone say.
     fn of(versions: &[u64]) -> Self {
         let mut newest = versions.iter().rev().copied();
         let serving = newest.next();
         Self { newest: serving.unwrap_or(0), serving, before: newest.next(), pinned: None }
+    }
+}
+
+/// What is remembered in `folder`. What is damaged is told, and what the folders say is believed in its place.
+fn read_state(folder: &Path) -> io::Result<State> {
+    let of_folders = || Ok(State::of(&versions(folder)?));
+    match fs::read(folder.join(STATE)) {
+        Ok(bytes) => match State::of_text(&String::from_utf8_lossy(&bytes)) {
+            Some(state) => Ok(state),
+            None => {
+                tracing::warn!(folder = %folder.display(), "the state of local models is damaged; the newest one counts");
+                of_folders()
+            }
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => of_folders(),
+        Err(error) => Err(error),
     }
 }
 

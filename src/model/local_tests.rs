@@ -90,11 +90,33 @@ fn f27_a_damaged_model_is_passed_over_for_the_one_before() {
 fn f27_a_damaged_state_is_made_anew_of_what_is_there() {
     let here = Here::new();
     here.keep(&[1, 2]);
-    for damaged in ["", "{", "null", "[]"] {
-        fs::write(here.folder.path().join(STATE), damaged).unwrap();
-        assert_eq!(here.boot().0, Some(2), "{damaged:?}");
-        assert_eq!(here.open().state().newest, 2);
+    let path = here.folder.path().join(STATE);
+    let whole = fs::read(&path).unwrap();
+    let mut all: Vec<Vec<u8>> = ["", "{", "null", "[]", "{}"].map(|text| text.as_bytes().to_vec()).into();
+    all.extend((0..whole.len()).map(|end| whole[..end].to_vec()));
+    all.extend((0..whole.len() * 8).map(|bit| {
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        damaged
+    }));
+    for damaged in all {
+        fs::write(&path, &damaged).unwrap();
+        let told = String::from_utf8_lossy(&damaged);
+        assert_eq!((here.boot().0, here.open().state().newest), (Some(2), 2), "{told:?}");
     }
+}
+
+#[test]
+fn a_version_that_is_pinned_while_a_sidecar_runs_stays_pinned_and_on_disk() {
+    let here = Here::new();
+    here.keep(&[1, 2]);
+    let mut running = here.open();
+    here.open().pin(Some(1)).unwrap();
+    running.keep(&here.bundle(3)).unwrap();
+    running.keep(&here.bundle(4)).unwrap();
+    assert_eq!(here.open().pinned().unwrap(), Some(1));
+    assert_eq!(here.open().versions().unwrap(), [1, 3, 4]);
+    assert_eq!(here.boot(), (Some(1), vec![]));
 }
 
 #[test]

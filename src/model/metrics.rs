@@ -11,6 +11,11 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use super::ModelHandle;
+use super::bundle::Refusal;
+
+/// The reasons for which a look at the store comes to nothing.
+const STORE_REASONS: [&str; 8] =
+    ["conflict", "content", "denied", "failed", "local", "lost", "slow", "too_large"];
 
 /// What a watcher counts.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +24,8 @@ pub struct ModelMetrics {
     pub(super) refused: Family<Reason, Counter>,
     pub(super) store_errors: Family<Reason, Counter>,
     pub(super) checked: Gauge<f64, AtomicU64>,
+    pub(super) wanted: Gauge,
+    pub(super) pinned: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,6 +42,13 @@ struct Serving(ModelHandle);
 impl ModelMetrics {
     /// Registers what is counted, and what is told of the model that `handle` reads.
     pub fn register(&self, handle: ModelHandle, registry: &mut Registry) {
+        // A counter that begins with its first event hides that event from increase().
+        for reason in Refusal::REASONS {
+            drop(self.refused.get_or_create(&Reason { reason }));
+        }
+        for reason in STORE_REASONS {
+            drop(self.store_errors.get_or_create(&Reason { reason }));
+        }
         registry.register_collector(Box::new(Serving(handle)));
         registry.register(
             "sidelong_model_swaps",
@@ -50,6 +64,16 @@ impl ModelMetrics {
             "sidelong_model_store_errors",
             "Looks at the store that failed; the model that serves goes on",
             self.store_errors.clone(),
+        );
+        registry.register(
+            "sidelong_model_wanted_version",
+            "The version that the store last said is to serve; 0 while it has said nothing",
+            self.wanted.clone(),
+        );
+        registry.register(
+            "sidelong_model_pinned_version",
+            "The version that is pinned here, so that the store is not followed; 0 for none",
+            self.pinned.clone(),
         );
         registry.register(
             "sidelong_model_checked_timestamp_seconds",

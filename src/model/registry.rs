@@ -76,12 +76,48 @@ pub enum RegistryError {
     /// A pointer or a line of the log is not what it should be.
     #[error("{0} is not what Sidelong writes")]
     Foreign(String),
+    /// What stands there is not what its name says.
+    #[error(
+        "candidate {named} was changed in the store after it was published: it is {found} now; nothing was signed. \
+         Look at who can write there, and publish again"
+    )]
+    Swapped {
+        /// The candidate that was asked for.
+        named: String,
+        /// The digest of what is there.
+        found: Digest,
+    },
+    /// A signed manifest stands where another one should.
+    #[error(
+        "what the store has as version {0} is not that version; nothing was signed. Look at who can write there"
+    )]
+    OtherVersion(u64),
+    /// There is no such version.
+    #[error("the store has no version {0}; `sidelong model ls` lists those that it has")]
+    NoVersion(u64),
+    /// There is no such candidate.
+    #[error("the store has no candidate that begins with {0:?}; `sidelong model ls` lists those that it has")]
+    NoCandidate(String),
+    /// There is no number left.
+    #[error("the store has a version of the largest number there is; remove it, nobody promoted it")]
+    NoNumber,
     /// Others are always faster.
     #[error("others change {0} at the same time; look at what they did and try again")]
     Busy(String),
     /// More than one candidate begins so.
     #[error("{0} candidates begin with {1:?}; give more digits")]
     Ambiguous(usize, String),
+}
+
+/// What a store says of who is to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Pointer {
+    /// This version; and what tells this answer from others.
+    To(u64, ETag),
+    /// The answer that is known.
+    AsBefore,
+    /// Nobody was ever champion here.
+    ToNobody,
 }
 
 type Result<T> = std::result::Result<T, RegistryError>;
@@ -135,20 +171,24 @@ impl Registry {
     ///
     /// A candidate that is not there or could not serve, or the store.
     pub async fn promote(&self, candidate: Digest, promotion: Promotion<'_>) -> Result<u64> {
-        let bundle = self.fetch(&self.name(&["candidates", &candidate.to_string()])?).await?;
+        let bundle = self.candidate_called(&candidate.to_string()).await?;
         bundle.inspect(&self.measure(&Trust::default(), promotion.now_ms))?;
         let entry = Entry { candidate: Some(candidate.to_string()), ..Entry::of(&promotion) };
         self.enthrone(bundle, entry, promotion).await
     }
 
-    /// Makes what version `to` was champion again, as a new version. Gives its number.
+    /// Makes what version `to` was champion again, as a new version. Gives its number. It must have been signed by a key of
+    /// `trust`: whoever can write into the store could have put something else there since.
     ///
     /// # Errors
     ///
-    /// A version that is not there or could not serve, or the store.
-    pub async fn roll_back(&self, to: u64, promotion: Promotion<'_>) -> Result<u64> {
+    /// A version that is not there, was not signed by who is trusted or could not serve; or the store.
+    pub async fn roll_back(&self, to: u64, trust: &Trust, promotion: Promotion<'_>) -> Result<u64> {
         let mut bundle = self.version(to).await?;
-        bundle.inspect(&self.measure(&Trust::default(), promotion.now_ms))?;
+        bundle.check(&Measure { served: true, ..self.measure(trust, promotion.now_ms) })?;
+        if bundle.manifest.version != to {
+            return Err(RegistryError::OtherVersion(to));
+        }
         bundle.manifest.parent = Some(Parent { version: to, sha256: bundle.sha256() });
         // What is wanted back is wanted, however old it is.
         bundle.manifest.expires_ms = 0;
@@ -161,7 +201,8 @@ impl Registry {
         manifest.lineage.insert("reason".to_owned(), promotion.reason.to_owned());
         for _ in 0..TRIES {
             let pointer = self.pointer(None).await?;
-            manifest.version = self.versions().await?.last().map_or(1, |newest| newest + 1);
+            let newest = self.versions().await?.last().copied().unwrap_or(0);
+            manifest.version = newest.checked_add(1).ok_or(RegistryError::NoNumber)?;
             let signed = Bundle::of(manifest.clone(), blobs.clone(), Some(promotion.key));
             let name = self.version_name(manifest.version)?;
             match self.store.put(&name, signed.signed.into(), When::Absent).await {
@@ -169,8 +210,8 @@ impl Registry {
                 put => put?,
             };
             let (before, when) = match &pointer {
-                Some((before, etag)) => (Some(*before), When::Unchanged(etag)),
-                None => (None, When::Absent),
+                Pointer::To(before, etag) => (Some(*before), When::Unchanged(etag)),
+                Pointer::AsBefore | Pointer::ToNobody => (None, When::Absent),
             };
             let entry = Entry { version: manifest.version, before, ..entry.clone() };
             let line = serde_json::to_vec(&entry).map_err(|error| StoreError::failed("the log", error))?;
@@ -193,19 +234,23 @@ impl Registry {
     ///
     /// The store, or a pointer that is none.
     pub async fn champion(&self) -> Result<Option<u64>> {
-        Ok(self.pointer(None).await?.map(|(version, _)| version))
+        match self.pointer(None).await? {
+            Pointer::To(version, _) => Ok(Some(version)),
+            Pointer::AsBefore | Pointer::ToNobody => Ok(None),
+        }
     }
 
-    /// The version that is to serve and what tells this pointer from others; none where nobody was ever champion, or where it is
-    /// still the `known` one.
-    pub(super) async fn pointer(&self, known: Option<&ETag>) -> Result<Option<(u64, ETag)>> {
+    /// What the store says of who is to serve.
+    pub(super) async fn pointer(&self, known: Option<&ETag>) -> Result<Pointer> {
         let name = self.name(&["champion"])?;
         match self.store.get(&name, MAX_TEXT_BYTES, known).await? {
             Got::Found(text, etag) => {
                 let version = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
-                Ok(Some((version.ok_or_else(|| RegistryError::Foreign(name.to_string()))?, etag)))
+                let version = version.ok_or_else(|| RegistryError::Foreign(name.to_string()))?;
+                Ok(Pointer::To(version, etag))
             }
-            Got::NotModified | Got::Absent => Ok(None),
+            Got::NotModified => Ok(Pointer::AsBefore),
+            Got::Absent => Ok(Pointer::ToNobody),
         }
     }
 
@@ -240,19 +285,33 @@ impl Registry {
         let candidates = self.candidates().await?;
         let mut found = candidates.iter().filter(|name| name.starts_with(start));
         match (found.next(), found.count()) {
-            (None, _) => Err(RegistryError::Absent(format!("candidate {start}"))),
-            (Some(name), 0) => self.fetch(&self.name(&["candidates", name])?).await,
+            (None, _) => Err(RegistryError::NoCandidate(start.to_owned())),
+            (Some(name), 0) => self.candidate_called(name).await,
             (Some(_), more) => Err(RegistryError::Ambiguous(more + 1, start.to_owned())),
         }
     }
 
-    /// The bundle of a version.
+    /// A candidate by its whole name, which is the digest of what it must be.
+    async fn candidate_called(&self, name: &str) -> Result<Bundle> {
+        let bundle = self.fetch(&self.name(&["candidates", name])?).await?;
+        let found = bundle.sha256();
+        if found.to_string() == name {
+            Ok(bundle)
+        } else {
+            Err(RegistryError::Swapped { named: name.to_owned(), found })
+        }
+    }
+
+    /// The bundle of a version. Who signed it is not looked at.
     ///
     /// # Errors
     ///
     /// It is not there, or the store.
     pub async fn version(&self, version: u64) -> Result<Bundle> {
-        self.fetch(&self.version_name(version)?).await
+        self.fetch(&self.version_name(version)?).await.map_err(|error| match error {
+            RegistryError::Absent(name) if name.contains("/versions/") => RegistryError::NoVersion(version),
+            error => error,
+        })
     }
 
     /// The signed manifest of a version, without its blobs.

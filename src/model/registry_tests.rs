@@ -63,8 +63,9 @@ async fn c9_to_go_back_is_a_newer_version_of_old_blobs() {
     let (registry, key) = (registry(), key());
     promote(&registry, &key, 4.0).await;
     promote(&registry, &key, 5.0).await;
+    let trust = Trust::new([key.public()], []);
     let back = Promotion { key: &key, reason: "alerts too often", now_ms: 9 };
-    assert_eq!(registry.roll_back(1, back).await.unwrap(), 3);
+    assert_eq!(registry.roll_back(1, &trust, back).await.unwrap(), 3);
     assert_eq!(registry.champion().await.unwrap(), Some(3));
     let (first, third) = (registry.version(1).await.unwrap(), registry.version(3).await.unwrap());
     assert_eq!(first.manifest.files, third.manifest.files);
@@ -72,8 +73,8 @@ async fn c9_to_go_back_is_a_newer_version_of_old_blobs() {
     assert_eq!(third.manifest.parent, Some(parent));
     let log = registry.log().await.unwrap();
     assert_eq!((log[2].returns_to, log[2].before), (Some(1), Some(2)));
-    let absent = registry.roll_back(7, back).await.unwrap_err();
-    assert!(matches!(absent, RegistryError::Absent(_)), "{absent}");
+    let absent = registry.roll_back(7, &trust, back).await.unwrap_err();
+    assert!(matches!(absent, RegistryError::NoVersion(7)), "{absent}");
 }
 
 #[tokio::test]
@@ -105,5 +106,64 @@ async fn candidates_are_found_by_their_first_digits() {
     assert_eq!(registry.candidate(&start).await.unwrap().sha256().to_string(), name);
     registry.publish(&candidate(5.0), 0).await.unwrap();
     assert!(matches!(registry.candidate("").await.unwrap_err(), RegistryError::Ambiguous(2, _)));
-    assert!(matches!(registry.candidate("x").await.unwrap_err(), RegistryError::Absent(_)));
+    assert!(matches!(registry.candidate("x").await.unwrap_err(), RegistryError::NoCandidate(_)));
+}
+
+/// Puts `content` where `at` is, as somebody does who can write into the store and has no key.
+async fn overwrite(registry: &Registry, at: &str, content: Vec<u8>) {
+    let name = ObjectName::parse(at).unwrap();
+    let Got::Found(_, etag) = registry.store.get(&name, 1 << 20, None).await.unwrap() else { panic!("{at}") };
+    registry.store.put(&name, content.into(), When::Unchanged(&etag)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_candidate_that_was_swapped_after_it_was_looked_at_is_not_signed() {
+    let (registry, key) = (registry(), key());
+    let looked_at = registry.publish(&candidate(4.0), 0).await.unwrap();
+    let other = registry.publish(&candidate(5.0), 0).await.unwrap();
+    overwrite(&registry, &format!("models/m/candidates/{looked_at}"), candidate(5.0).signed).await;
+    let promotion = Promotion { key: &key, reason: "good", now_ms: 5 };
+    let refused = registry.promote(looked_at, promotion).await.unwrap_err();
+    assert!(matches!(&refused, RegistryError::Swapped { found, .. } if *found == other), "{refused}");
+    let start: String = looked_at.to_string().chars().take(8).collect();
+    assert!(matches!(registry.candidate(&start).await.unwrap_err(), RegistryError::Swapped { .. }));
+    assert_eq!((registry.champion().await.unwrap(), registry.versions().await.unwrap()), (None, vec![]));
+}
+
+#[tokio::test]
+async fn a_version_that_was_swapped_since_is_not_signed_by_going_back_to_it() {
+    let (registry, stranger) = (registry(), key());
+    let key = key();
+    for z_threshold in [4.0, 5.0, 6.0] {
+        promote(&registry, &key, z_threshold).await;
+    }
+    let trust = Trust::new([key.public()], []);
+    let back = Promotion { key: &key, reason: "back", now_ms: 9 };
+    let first = "models/m/versions/00000000000000000001";
+    let signed_once = registry.version(2).await.unwrap().signed;
+    let mut manifest = registry.version(1).await.unwrap().manifest;
+    manifest.lineage.insert("who".to_owned(), "a stranger".to_owned());
+    let forged = Bundle::of(manifest.clone(), Blobs::new(), Some(&stranger)).signed;
+    let unsigned = Bundle::of(manifest, Blobs::new(), None).signed;
+    for content in [forged, unsigned] {
+        overwrite(&registry, first, content).await;
+        let refused = registry.roll_back(1, &trust, back).await.unwrap_err();
+        assert!(matches!(refused, RegistryError::Refused(_)), "{refused}");
+    }
+    // Another version that we have signed is not this one either.
+    overwrite(&registry, first, signed_once).await;
+    let refused = registry.roll_back(1, &trust, back).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::OtherVersion(1)), "{refused}");
+    assert_eq!(registry.champion().await.unwrap(), Some(3));
+}
+
+#[tokio::test]
+async fn a_version_of_the_largest_number_is_told_and_not_counted_beyond() {
+    let (registry, key) = (registry(), key());
+    let largest = ObjectName::parse(&format!("models/m/versions/{}", u64::MAX)).unwrap();
+    registry.store.put(&largest, Bytes::new(), When::Absent).await.unwrap();
+    let name = registry.publish(&candidate(4.0), 0).await.unwrap();
+    let refused =
+        registry.promote(name, Promotion { key: &key, reason: "good", now_ms: 5 }).await.unwrap_err();
+    assert!(matches!(refused, RegistryError::NoNumber), "{refused}");
 }

@@ -10,9 +10,9 @@ use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
 
 use super::bundle::{Blobs, Bundle, Digest, Measure, Refusal, Trust, check_blobs, check_manifest};
-use super::local::Local;
+use super::local::{Local, LocalError};
 use super::metrics::{ModelMetrics, Reason};
-use super::registry::{Registry, RegistryError};
+use super::registry::{Pointer, Registry, RegistryError};
 use super::store::ETag;
 use super::{Model, ModelSlot};
 use crate::net::chain;
@@ -69,6 +69,14 @@ pub enum WatchError {
     /// The model may not serve.
     #[error("the model is refused")]
     Refused(#[from] Refusal),
+    /// The folder of local models.
+    #[error(transparent)]
+    Local(#[from] LocalError),
+    /// The store has lost its champion, or is not the one that it was.
+    #[error(
+        "the store names no champion any more; look whether it is the right one, and whether it is mounted"
+    )]
+    Lost,
     /// The deadline has passed.
     #[error("the store did not give the model within model.timeout ({0:?})")]
     Late(Duration),
@@ -85,6 +93,9 @@ pub fn boot(local: Option<&Local>, model: &str, following: &Following, metrics: 
         max_bytes: following.max_bytes,
         served: true,
     };
+    if let Some(pinned) = local.state().pinned {
+        tracing::info!(pinned, "a version is pinned: the store is not followed");
+    }
     let best = local.best(&measure, |version, error| {
         metrics.refused.get_or_create(&Reason { reason: "local" }).inc();
         tracing::warn!(version, error = %chain(error), "a local model cannot serve; the next one is tried");
@@ -131,7 +142,12 @@ impl Watcher {
     ///
     /// [`WatchError`]; it is counted, and what serves goes on.
     pub async fn look(&mut self) -> Result<Outcome, WatchError> {
-        if let Some(pinned) = self.local.as_ref().and_then(|local| local.state().pinned) {
+        let pinned = match &self.local {
+            Some(local) => local.pinned().map_err(WatchError::from).inspect_err(|error| self.count(error))?,
+            None => None,
+        };
+        self.metrics.pinned.set(pinned.and_then(|version| i64::try_from(version).ok()).unwrap_or(0));
+        if let Some(pinned) = pinned {
             return Ok(Outcome::Pinned(pinned));
         }
         let timeout = self.following.timeout;
@@ -153,9 +169,14 @@ impl Watcher {
 
     /// The bundle of the champion, if it is another one than before. Of its blobs nothing is believed yet.
     async fn fetch(&mut self) -> Result<Option<Bundle>, WatchError> {
-        let Some((version, etag)) = self.registry.pointer(self.known.as_ref()).await? else {
-            return Ok(None);
+        let (version, etag) = match self.registry.pointer(self.known.as_ref()).await? {
+            Pointer::To(version, etag) => (version, etag),
+            Pointer::AsBefore => return Ok(None),
+            // One that was there and is gone is no ordinary look: an empty mount point says the same.
+            Pointer::ToNobody if self.slot.handle().current().number != 0 => return Err(WatchError::Lost),
+            Pointer::ToNobody => return Ok(None),
         };
+        self.metrics.wanted.set(i64::try_from(version).unwrap_or(i64::MAX));
         if self.slot.handle().current().number == version {
             self.known = Some(etag);
             return Ok(None);
@@ -183,7 +204,12 @@ impl Watcher {
             checked.map(|model| (model, bundle))
         });
         let (model, bundle) = match checking.await {
-            Ok(checked) => checked?,
+            Ok(checked) => checked.inspect_err(|refusal| {
+                // Bytes that are not those that were signed may be a copy that is not finished: it is fetched again.
+                if matches!(refusal, Refusal::Hash(_) | Refusal::Missing(_)) {
+                    self.known = None;
+                }
+            })?,
             Err(panicked) => {
                 let failed = super::store::StoreError::failed("the checks of the model", panicked);
                 return Err(RegistryError::from(failed).into());
@@ -220,6 +246,8 @@ impl Watcher {
             }
             WatchError::Registry(RegistryError::Store(error)) => (&self.metrics.store_errors, error.reason()),
             WatchError::Registry(_) => (&self.metrics.store_errors, "content"),
+            WatchError::Local(_) => (&self.metrics.store_errors, "local"),
+            WatchError::Lost => (&self.metrics.store_errors, "lost"),
             WatchError::Late(_) => (&self.metrics.store_errors, "slow"),
         };
         family.get_or_create(&Reason { reason }).inc();

@@ -118,7 +118,7 @@ async fn c9_a_wanted_rollback_is_followed() {
     world.promote(5.0, &world.key).await;
     watcher.look().await.unwrap();
     let back = Promotion { key: &world.key, reason: "back", now_ms: 2 };
-    world.registry.roll_back(1, back).await.unwrap();
+    world.registry.roll_back(1, &world.following().trust, back).await.unwrap();
     assert_eq!(watcher.look().await.unwrap(), Outcome::Swapped(3));
     let current = world.slot.handle().current();
     let crate::detect::Detector::Hybrid(hybrid) = &current.detector else { panic!("a hybrid") };
@@ -181,4 +181,56 @@ async fn a_pinned_version_is_not_followed_away_from() {
     world.promote(5.0, &world.key).await;
     assert_eq!(world.watcher().look().await.unwrap(), Outcome::Pinned(1));
     assert_eq!(world.serving(), 1);
+}
+
+#[tokio::test]
+async fn a_version_that_is_pinned_while_it_runs_holds_from_the_next_look_on() {
+    let world = World::new();
+    let mut watcher = world.watcher();
+    world.promote(4.0, &world.key).await;
+    watcher.look().await.unwrap();
+    Local::open(world.folder.path()).unwrap().pin(Some(1)).unwrap();
+    world.promote(5.0, &world.key).await;
+    assert_eq!(watcher.look().await.unwrap(), Outcome::Pinned(1));
+    assert_eq!((world.serving(), world.metrics.pinned.get()), (1, 1));
+    Local::open(world.folder.path()).unwrap().pin(None).unwrap();
+    assert_eq!(watcher.look().await.unwrap(), Outcome::Swapped(2));
+    assert_eq!((world.metrics.wanted.get(), world.metrics.pinned.get()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_blob_that_was_not_copied_yet_is_fetched_again() {
+    let world = World::new();
+    let mut watcher = world.watcher();
+    world.promote(4.0, &world.key).await;
+    let blob = world.store.list(&name("blobs")).await.unwrap().remove(0);
+    let crate::model::store::Got::Found(whole, etag) = world.store.get(&blob, 1 << 20, None).await.unwrap()
+    else {
+        panic!("a blob")
+    };
+    let mut other = whole.to_vec();
+    other[0] ^= 1;
+    let other = world.store.put(&blob, other.into(), When::Unchanged(&etag)).await.unwrap();
+    for refused in 1..=2 {
+        let error = watcher.look().await.unwrap_err();
+        assert!(matches!(error, WatchError::Refused(Refusal::Hash(_))), "{error}");
+        assert_eq!((world.serving(), world.refused("hash")), (0, refused));
+    }
+    world.store.put(&blob, whole, When::Unchanged(&other)).await.unwrap();
+    assert_eq!(watcher.look().await.unwrap(), Outcome::Swapped(1));
+}
+
+#[tokio::test]
+async fn a_store_that_has_lost_its_champion_is_no_good_look() {
+    let world = World::new();
+    world.promote(4.0, &world.key).await;
+    world.watcher().look().await.unwrap();
+    let checked = world.metrics.checked.get();
+    assert_eq!(checked, 1.0);
+    let empty = Registry::new(Store::Memory(MemoryStore::default()), "m", 1 << 20).unwrap();
+    let mut watcher = Watcher { registry: empty, ..world.watcher() };
+    watcher.following.clock = || 9_000;
+    assert!(matches!(watcher.look().await.unwrap_err(), WatchError::Lost));
+    assert_eq!(world.metrics.checked.get(), checked);
+    assert_eq!(world.metrics.store_errors.get_or_create(&Reason { reason: "lost" }).get(), 1);
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use crate::backtest::Moment;
 use crate::rules::Selector;
 use crate::simulate::truth::Truth;
 
@@ -26,11 +27,16 @@ pub enum MaskError {
     /// It cannot be read.
     #[error("the file cannot be read")]
     Read(#[from] std::io::Error),
-    /// A line is none of CSV.
-    #[error("line {line} is not start,end or start,end,selector, in Unix seconds: {text:?}")]
+    /// It is no CSV.
+    #[error("the file is no CSV")]
+    Csv(#[from] csv::Error),
+    /// A line says nothing.
+    #[error(
+        "line {line} is not start,end or start,end,selector, in Unix seconds or dates, with or without a time, in UTC: {text:?}"
+    )]
     Line {
         /// From 1.
-        line: usize,
+        line: u64,
         /// What it says.
         text: String,
     },
@@ -45,7 +51,7 @@ pub enum MaskError {
 // === impl Mask ===
 
 impl Mask {
-    /// Reads CSV, `start,end` or `start,end,selector` in Unix seconds, with a header or without; or the truth of `sidelong synth`.
+    /// Reads CSV, `start,end` or `start,end,selector` in Unix seconds or dates, with the header `start,end` or without; or the truth of `sidelong synth`.
     ///
     /// # Errors
     ///
@@ -70,24 +76,37 @@ impl Mask {
 }
 
 fn of_csv(text: &str) -> Result<Vec<Window>, MaskError> {
+    let mut rows = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_reader(text.as_bytes());
     let mut windows = Vec::new();
-    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        // A selector has commas of its own.
-        let fields: Vec<&str> = line.splitn(3, ',').map(str::trim).collect();
-        let seconds = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok());
-        let wrong = || MaskError::Line { line: number + 1, text: line.to_owned() };
-        let (from, to) = match (seconds(0), seconds(1)) {
-            (Some(from), Some(to)) if from <= to => (from, to),
-            (None, None) if number == 0 => continue, // a header
-            _ => return Err(wrong()),
+    for (number, row) in rows.records().enumerate() {
+        let row = row?;
+        let line = row.position().map_or(0, csv::Position::line);
+        let wrong = || MaskError::Line { line, text: row.iter().collect::<Vec<_>>().join(",") };
+        // Only what says that it is one is a header: a first incident that cannot be read must not pass for it.
+        if number == 0 && row.get(0) == Some("start") && row.get(1) == Some("end") {
+            continue;
+        }
+        // Nothing that counts from the moment at which the file happens to be read.
+        let is_fixed = |text: &&str| *text != "now" && !text.starts_with('-');
+        let moment =
+            |at: usize| row.get(at).filter(is_fixed).and_then(|text| Moment::read(text, Moment(0)).ok());
+        let (Some(Moment(from_ms)), Some(Moment(to_ms))) = (moment(0), moment(1)) else {
+            return Err(wrong());
         };
-        let selector = fields.get(2).map(|field| field.trim_matches('"')).filter(|field| !field.is_empty());
-        let selectors = selector.map(|text| text.parse().map_err(|_| wrong())).into_iter();
-        windows.push(Window {
-            from_ms: (from * 1e3) as i64,
-            to_ms: (to * 1e3) as i64,
-            selectors: selectors.collect::<Result<_, _>>()?,
-        });
+        // A selector has commas of its own, which nobody need quote.
+        let selector = row.iter().skip(2).collect::<Vec<_>>().join(",");
+        let selectors = match selector.as_str() {
+            "" => Vec::new(),
+            text => vec![text.parse().map_err(|_| wrong())?],
+        };
+        if from_ms > to_ms {
+            return Err(wrong());
+        }
+        windows.push(Window { from_ms, to_ms, selectors });
     }
     Ok(windows)
 }
@@ -110,10 +129,20 @@ mod tests {
 
     #[test]
     fn incidents_are_of_all_series_or_of_some() {
-        let text = "start,end,series\n10,20\n\n30,40.5,\"up{job=\"a\",x!=\"1\"}\"\n";
-        let mask = Mask::read(text.as_bytes()).unwrap();
-        assert_eq!(mask.of(&[("__name__", "up"), ("job", "a")]), [[10_000, 20_000], [30_000, 40_500]]);
-        assert_eq!(mask.of(&[("__name__", "up"), ("job", "b")]), [[10_000, 20_000]]);
+        let quoted = "start,end,series\n10,20\n\n30,40.5,\"up{job=\"\"a\"\",x!=\"\"1\"\"}\"\n";
+        let plain = "10,20\n30,40.5,up{job=\"a\",x!=\"1\"}\n";
+        for text in [quoted, plain] {
+            let mask = Mask::read(text.as_bytes()).unwrap();
+            let of = |job| mask.of(&[("__name__", "up"), ("job", job)]);
+            assert_eq!(of("a"), [[10_000, 20_000], [30_000, 40_500]]);
+            assert_eq!(of("b"), [[10_000, 20_000]]);
+        }
+    }
+
+    #[test]
+    fn times_are_dates_or_seconds() {
+        let mask = Mask::read(&b"1970-01-01T00:00:10Z,1970-01-01 00:00:20\n"[..]).unwrap();
+        assert_eq!(mask.of(&[("__name__", "up")]), [[10_000, 20_000]]);
     }
 
     #[test]
@@ -128,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_line_that_says_nothing_is_told() {
-        for wrong in ["10", "a,b\nc,d", "20,10", "1,2,{", "1,x"] {
+        for wrong in ["10", "a,b", "yesterday,today\n1,2", "20,10", "1,2,{", "1,x", "-1d,now"] {
             let error = Mask::read(wrong.as_bytes()).unwrap_err();
             assert!(matches!(error, MaskError::Line { .. }), "{wrong:?}: {error}");
         }

@@ -11,5 +11,5 @@ mod sketch;
 
 pub use forest::{Recipe, builtin_source};
 pub use mask::{Mask, MaskError};
-pub use part::{Gatherer, Growth, MergeError, Part, Seen, Shard};
+pub use part::{Gatherer, Growth, MergeError, Part, Seen};
 pub use sketch::{Pick, Sketch};

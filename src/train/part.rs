@@ -8,6 +8,7 @@ use super::sketch::{Pick, Sketch};
 use crate::detect::Hybrid;
 use crate::detect::forest::INPUTS;
 use crate::model::bundle::{Bundle, Origin};
+use crate::shard::Shard;
 
 /// How a forest is grown from data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,15 +20,6 @@ pub struct Growth {
     pub trees: usize,
     /// Samples of each series before its errors are used.
     pub warm_up: u64,
-}
-
-/// One of several shards of the series; each series is in exactly one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Shard {
-    /// From 1.
-    pub number: u64,
-    /// How many there are.
-    pub of: u64,
 }
 
 /// What was seen.
@@ -95,37 +87,6 @@ pub enum MergeError {
 impl Default for Growth {
     fn default() -> Self {
         Self { seed: 1, trees: 25, warm_up: 600 }
-    }
-}
-
-// === impl Shard ===
-
-impl Shard {
-    /// The whole.
-    pub const ALL: Self = Self { number: 1, of: 1 };
-
-    /// Whether the series of this fingerprint is in it.
-    pub fn has(self, fingerprint: u64) -> bool {
-        fingerprint % self.of == self.number - 1
-    }
-}
-
-impl std::str::FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts =
-            text.split_once('/').and_then(|(number, of)| Some((number.parse().ok()?, of.parse().ok()?)));
-        match parts {
-            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
-            _ => Err("write for example 1/3: the part, from 1, and how many there are".to_owned()),
-        }
-    }
-}
-
-impl std::fmt::Display for Shard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.number, self.of)
     }
 }
 
@@ -267,13 +228,5 @@ mod tests {
     #[test]
     fn nothing_makes_no_model() {
         assert_eq!(part(1, 1, 1).candidate("m", 0), Err(MergeError::Empty(600)));
-    }
-
-    #[test]
-    fn a_shard_is_written_as_one_of_several() {
-        assert_eq!("2/3".parse(), Ok(Shard { number: 2, of: 3 }));
-        for wrong in ["", "3", "0/3", "4/3", "a/b", "1/0", "1/"] {
-            assert!(wrong.parse::<Shard>().is_err(), "{wrong}");
-        }
     }
 }

@@ -11,6 +11,7 @@ use std::collections::BinaryHeap;
 use serde::{Deserialize, Serialize};
 
 use crate::detect::forest::{Forest, INPUTS, SAMPLE};
+use crate::scatter::scatter;
 
 /// The rows of all trees.
 #[derive(Clone, Debug)]
@@ -42,7 +43,7 @@ impl Sketch {
     /// Looks at a row; `place` tells it from all others, and is the same wherever it is looked at.
     pub fn offer(&mut self, place: u64, row: [f32; INPUTS]) {
         for (number, tree) in self.trees.iter_mut().enumerate() {
-            keep(tree, Pick { key: mix(place ^ mix(self.seed ^ mix(number as u64))), row });
+            keep(tree, Pick { key: scatter(place ^ scatter(self.seed ^ scatter(number as u64))), row });
         }
     }
 
@@ -73,14 +74,6 @@ fn keep(tree: &mut BinaryHeap<Pick>, pick: Pick) {
     {
         *largest = pick;
     }
-}
-
-/// SplitMix64's last steps (Steele, Lea and Flood, OOPSLA 2014).
-fn mix(mut z: u64) -> u64 {
-    z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 // === impl Pick: by key, and where keys are equal by the row ===
@@ -118,7 +111,7 @@ mod tests {
     use super::*;
 
     fn rows(count: u64) -> Vec<(u64, [f32; INPUTS])> {
-        let number = |at: u64, input: u64| (mix(at * 7 + input) % 1_000) as f32 / 250.0;
+        let number = |at: u64, input: u64| (scatter(at * 7 + input) % 1_000) as f32 / 250.0;
         (0..count).map(|at| (at, std::array::from_fn(|input| number(at, input as u64)))).collect()
     }
 
@@ -136,7 +129,7 @@ mod tests {
             let whole = forest_of(rows(count).into_iter());
             let mut parts: Vec<Sketch> = (0..shards).map(|_| Sketch::new(3, 5)).collect();
             for (place, row) in rows(count).into_iter().rev() {
-                parts[(mix(place) % shards) as usize].offer(place, row);
+                parts[(scatter(place) % shards) as usize].offer(place, row);
             }
             let middle = turn % parts.len();
             parts.rotate_left(middle);

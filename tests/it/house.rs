@@ -68,8 +68,9 @@ const PRESCRIBED: &[&str] = &[
 ];
 
 /// The rooms that data walks through.
-const CORRIDOR: &[&str] =
-    &["batch", "series", "signals", "context", "detect", "inject", "rules", "pipeline", "prefetch"];
+const CORRIDOR: &[&str] = &[
+    "batch", "series", "signals", "context", "detect", "inject", "rules", "pipeline", "prefetch", "scatter",
+];
 
 /// What a room of the corridor may use besides the corridor, and why.
 const BESIDE_THE_CORRIDOR: &[(&str, &str)] = &[

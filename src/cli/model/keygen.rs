@@ -25,12 +25,10 @@ impl Keygen {
         let pem = SigningKey::generate_pem()?;
         let public = SigningKey::from_pem(&pem)?.public();
         let path = self.out.display();
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&self.out)
-            .with_context(|| format!("cannot make {path} (--out)"))?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.out).with_context(
+                || format!("cannot make {path} (--out); a key is never overwritten, so give a new name"),
+            )?;
         file.write_all(pem.as_bytes()).with_context(|| format!("cannot write {path}"))?;
         println!("# key {}; keep {path} where promotions are made, and nowhere else", public.id());
         println!("model:\n  trusted_keys: [\"{public}\"]");

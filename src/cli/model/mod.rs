@@ -4,16 +4,18 @@ mod keygen;
 mod pin;
 mod show;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
-use super::source::runtime;
+use super::source::{is_broken_pipe, runtime};
 use crate::detect::Hybrid;
-use crate::model::bundle::{Bundle, Digest, Origin, SigningKey};
-use crate::model::registry::{Promotion, Registry};
+use crate::model::bundle::{Bundle, Origin, PublicKey, SigningKey, Trust};
+use crate::model::registry::{Entry, Promotion, Registry};
 use crate::model::store::Store;
 
 /// Keep, promote and roll back models.
@@ -107,6 +109,9 @@ struct Rollback {
     /// The version to go back to; without it, the one that was champion before.
     #[arg(long, value_name = "VERSION")]
     to: Option<u64>,
+    /// A public key besides that of --key whose versions may be gone back to. May be given more than once.
+    #[arg(long = "trust", value_name = "KEY")]
+    trusted: Vec<PublicKey>,
 }
 
 /// Who answers for it, and why.
@@ -116,7 +121,7 @@ struct Answer {
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// Why, for the promotion log.
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     reason: String,
 }
 
@@ -131,14 +136,19 @@ pub(super) fn run(args: &ModelArgs) -> anyhow::Result<()> {
         Command::Keygen(keygen) => keygen.run(),
         Command::Export(export) => export.run(),
         Command::Pin(pin) => pin.run(),
-        Command::Ls(ls) => runtime.block_on(ls.run()),
-        Command::Show(show) => runtime.block_on(show.run()),
-        Command::Diff(diff) => runtime.block_on(diff.run()),
+        Command::Ls(ls) => until_read(runtime.block_on(ls.run(&mut io::stdout().lock()))),
+        Command::Show(show) => until_read(runtime.block_on(show.run(&mut io::stdout().lock()))),
+        Command::Diff(diff) => until_read(runtime.block_on(diff.run(&mut io::stdout().lock()))),
         Command::Verify(verify) => runtime.block_on(verify.run()),
         Command::Publish(publish) => runtime.block_on(publish.run()),
         Command::Promote(promote) => runtime.block_on(promote.run()),
         Command::Rollback(rollback) => runtime.block_on(rollback.run()),
     }
+}
+
+/// Whoever reads the output may have had enough, as `head` has.
+fn until_read(done: anyhow::Result<()>) -> anyhow::Result<()> {
+    done.or_else(|error| if is_broken_pipe(&error) { Ok(()) } else { Err(error) })
 }
 
 // === impl Place ===
@@ -161,10 +171,24 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// Sidecars that trust only the key of the champion before will refuse this one.
+    fn tell_of_another_key(&self, key: &SigningKey, before: Option<&Entry>) {
+        let id = key.public().id().to_string();
+        if let Some(before) = before.filter(|before| before.key_id != id) {
+            let Entry { version, key_id, .. } = before;
+            eprintln!(
+                "note: version {version} was signed by {key_id}; sidecars serve this one only if they trust {id}, too"
+            );
+        }
+    }
+}
+
 // === impl Export, Publish, Promote, Rollback ===
 
 impl Export {
     fn run(&self) -> anyhow::Result<()> {
+        ensure_no_bundle(&self.folder)?;
         let bundle = builtin(&self.name);
         bundle.write(&self.folder).with_context(|| format!("cannot write {}", self.folder.display()))?;
         println!(
@@ -189,8 +213,16 @@ impl Publish {
         let bundle = read(&self.bundle)?;
         let name = self.place.registry()?.publish(&bundle, now_ms()).await?;
         println!("candidate {name}");
+        eprintln!("next: sidelong model promote --store … --key … --reason … {}", name.short());
         Ok(())
     }
+}
+
+/// Refuses to write over a bundle.
+pub(super) fn ensure_no_bundle(folder: &Path) -> anyhow::Result<()> {
+    let there = Bundle::is_in(folder);
+    ensure!(!there, "{} holds a bundle already; give another folder", folder.display());
+    Ok(())
 }
 
 fn read(folder: &Path) -> anyhow::Result<Bundle> {
@@ -200,10 +232,15 @@ fn read(folder: &Path) -> anyhow::Result<Bundle> {
 impl Promote {
     async fn run(&self) -> anyhow::Result<()> {
         let (registry, key) = (self.place.registry()?, self.answer.key()?);
-        let candidate: Digest = registry.candidate(&self.candidate).await?.sha256();
+        let candidate = registry.candidate(&self.candidate).await?.sha256();
+        let before = champion(&registry).await?;
+        if let Some(before) = before.as_ref().filter(|entry| entry.candidate == Some(candidate.to_string())) {
+            bail!("candidate {candidate} is champion already, as version {}", before.version);
+        }
         let promotion = Promotion { key: &key, reason: &self.answer.reason, now_ms: now_ms() };
         let version = registry.promote(candidate, promotion).await?;
-        println!("version {version} is champion, signed by {}", key.public().id());
+        println!("version {version} is champion: candidate {candidate}, signed by {}", key.public().id());
+        self.answer.tell_of_another_key(&key, before.as_ref());
         Ok(())
     }
 }
@@ -215,8 +252,9 @@ impl Rollback {
             Some(to) => to,
             None => before(&registry).await?,
         };
+        let trust = Trust::new([key.public()].into_iter().chain(self.trusted.iter().copied()), []);
         let promotion = Promotion { key: &key, reason: &self.answer.reason, now_ms: now_ms() };
-        let version = registry.roll_back(to, promotion).await?;
+        let version = registry.roll_back(to, &trust, promotion).await?;
         println!(
             "version {version}, which is version {to} again, is champion, signed by {}",
             key.public().id()
@@ -227,10 +265,19 @@ impl Rollback {
 
 /// The version that was champion before the one that is.
 async fn before(registry: &Registry) -> anyhow::Result<u64> {
-    let champion = registry.champion().await?.context("nobody was ever champion")?;
-    let log = registry.log().await?;
-    let entry = log.iter().find(|entry| entry.version == champion);
-    entry.and_then(|entry| entry.before).context("nobody was champion before; say where to go with --to")
+    let champion =
+        champion(registry).await?.context("nobody was ever champion; `sidelong model promote` makes one")?;
+    if let Some(to) = champion.returns_to {
+        // The one before is the one that was not wanted.
+        bail!("version {} is a return already, to {to}; say where to go with --to", champion.version);
+    }
+    champion.before.context("nobody was champion before; say where to go with --to")
+}
+
+/// What the log says of the champion.
+async fn champion(registry: &Registry) -> anyhow::Result<Option<Entry>> {
+    let champion = registry.champion().await?;
+    Ok(registry.log().await?.into_iter().find(|entry| Some(entry.version) == champion))
 }
 
 fn now_ms() -> i64 {

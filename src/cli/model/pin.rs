@@ -30,6 +30,9 @@ impl Pin {
         let mut local = Local::open(&self.folder).context("--folder")?;
         if self.version.is_some() || self.release {
             local.pin(self.version)?;
+            eprintln!(
+                "a sidecar that runs stops following, or follows again, at its next look; it serves what is pinned from its next start on"
+            );
         }
         let state = local.state();
         for version in local.versions()? {

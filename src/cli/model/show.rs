@@ -1,5 +1,6 @@
 //! `sidelong model ls`, `show`, `diff` and `verify`.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -7,6 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{Place, now_ms, read};
+use crate::backtest::Moment;
 use crate::model::bundle::{Bundle, Measure, Trust};
 use crate::model::registry::Registry;
 
@@ -60,7 +62,7 @@ pub(super) struct Verify {
 // === impl Ls ===
 
 impl Ls {
-    pub(super) async fn run(&self) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let registry = self.place.registry()?;
         let (champion, log) = (registry.champion().await?, registry.log().await?);
         let (versions, candidates) = (registry.versions().await?, registry.candidates().await?);
@@ -69,16 +71,20 @@ impl Ls {
                 "model": registry.model(), "champion": champion, "versions": versions,
                 "candidates": candidates, "log": log,
             });
-            println!("{all:#}");
+            writeln!(out, "{all:#}")?;
             return Ok(());
         }
         for version in versions {
             let entry = log.iter().find(|entry| entry.version == version);
             let mark = if champion == Some(version) { "champion" } else { "" };
-            let told = entry.map(|entry| format!("{} {} {}", time(entry.at_ms), entry.key_id, entry.reason));
-            println!("version {version:<6} {mark:<9} {}", told.unwrap_or_default());
+            let told =
+                entry.map(|entry| format!("{} {} {}", Moment(entry.at_ms), entry.key_id, entry.reason));
+            writeln!(out, "version {version:<6} {mark:<9} {}", told.unwrap_or_default())?;
         }
-        candidates.iter().for_each(|candidate| println!("candidate {candidate}"));
+        if log.is_empty() && candidates.is_empty() {
+            writeln!(out, "the store has no model called {}", registry.model())?;
+        }
+        candidates.iter().try_for_each(|candidate| writeln!(out, "candidate {candidate}"))?;
         Ok(())
     }
 }
@@ -86,13 +92,13 @@ impl Ls {
 // === impl Show ===
 
 impl Show {
-    pub(super) async fn run(&self) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let bundle = find(&self.place.registry()?, &self.which).await?;
         let told = told(&bundle)?;
         if self.json {
-            println!("{told:#}");
+            writeln!(out, "{told:#}")?;
         } else {
-            lines("", &told).iter().for_each(|(name, value)| println!("{name:<28} {value}"));
+            lines("", &told).iter().try_for_each(|(name, value)| writeln!(out, "{name:<28} {value}"))?;
         }
         Ok(())
     }
@@ -101,7 +107,7 @@ impl Show {
 // === impl Diff ===
 
 impl Diff {
-    pub(super) async fn run(&self) -> anyhow::Result<()> {
+    pub(super) async fn run(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let registry = self.place.registry()?;
         let one = lines("", &told(&find(&registry, &self.one).await?)?);
         let other = lines("", &told(&find(&registry, &self.other).await?)?);
@@ -114,7 +120,7 @@ impl Diff {
         for name in names {
             let (before, after) = (value(&one, name), value(&other, name));
             if before != after {
-                println!("{name:<28} {before} -> {after}");
+                writeln!(out, "{name:<28} {before} -> {after}")?;
             }
         }
         Ok(())
@@ -170,10 +176,10 @@ fn told(bundle: &Bundle) -> anyhow::Result<Value> {
         "signedBy": signed.key_id,
         "schema": manifest.schema,
         "runtime": { "from": manifest.runtime[0], "to": manifest.runtime[1] },
-        "created": time(manifest.created_ms),
-        "expires": if manifest.expires_ms == 0 { "never".to_owned() } else { time(manifest.expires_ms) },
+        "created": Moment(manifest.created_ms).to_string(),
+        "expires": if manifest.expires_ms == 0 { "never".to_owned() } else { Moment(manifest.expires_ms).to_string() },
         "parent": manifest.parent.map(|parent| parent.version),
-        "window": manifest.window_ms.map(|window| window.map(time)),
+        "window": manifest.window_ms.map(|window| window.map(|at_ms| Moment(at_ms).to_string())),
         "files": files.collect::<serde_json::Map<_, _>>(),
         "threshold": manifest.calibration.threshold,
         "alertsAWeek": manifest.calibration.alerts_a_week,
@@ -193,8 +199,4 @@ fn lines(at: &str, value: &Value) -> Vec<(String, String)> {
         Value::String(text) => vec![(at.to_owned(), text.clone())],
         other => vec![(at.to_owned(), other.to_string())],
     }
-}
-
-fn time(at_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(at_ms).map_or_else(|_| at_ms.to_string(), |time| time.to_string())
 }

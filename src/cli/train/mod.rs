@@ -7,12 +7,15 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::judge::JudgeArgs;
+use super::model::ensure_no_bundle;
 use super::source::SourceArgs;
-use crate::train::{Gatherer, Growth, Mask, Part, Seen, Shard};
+use crate::backtest::Moment;
+use crate::shard::Shard;
+use crate::train::{Gatherer, Growth, Mask, Part, Seen};
 use watch::Watch;
 
 /// What `sidelong train` was asked for: to look at metrics, or to join what others have seen.
@@ -69,7 +72,7 @@ pub(super) struct Merge {
 /// What is written.
 #[derive(Clone, Debug, Args)]
 struct Target {
-    /// The folder of the bundle, which is made; with --shard the file of the part.
+    /// The folder of the bundle, which is made; of `train --shard` the file of the part.
     #[arg(long, value_name = "FOLDER|FILE")]
     out: PathBuf,
     /// Which model it is to be a version of.
@@ -157,6 +160,9 @@ impl Whole {
         let mut watch = Watch::new(&judge, &mask, gatherer);
         self.source.replay(&mut watch)?;
         let part = watch.finish();
+        if self.mask.is_some() && part.seen.masked == 0 {
+            eprintln!("warning: no sample is masked; do the times and selectors of --mask fit these series?");
+        }
         match self.shard {
             None => self.target.write_bundle(&part),
             Some(_) => self.target.write_part(&part),
@@ -182,11 +188,7 @@ impl Merge {
 
 impl Target {
     fn write_bundle(&self, part: &Part) -> anyhow::Result<()> {
-        ensure!(
-            !self.out.join("manifest").exists(),
-            "{} holds a bundle already; give another folder (--out)",
-            self.out.display()
-        );
+        ensure_no_bundle(&self.out).context("--out")?;
         let bundle = part.candidate(&self.name, self.created_ms())?;
         bundle.write(&self.out).with_context(|| self.cannot())?;
         println!("{}", told(&part.seen));
@@ -213,9 +215,7 @@ impl Target {
 }
 
 fn told(seen: &Seen) -> String {
-    let time =
-        |ms| jiff::Timestamp::from_millisecond(ms).map_or_else(|_| format!("{ms} ms"), |at| at.to_string());
-    let span = seen.span_ms.map(|[first, last]| format!(", {} to {}", time(first), time(last)));
+    let span = seen.span_ms.map(|[first, last]| format!(", {} to {}", Moment(first), Moment(last)));
     let Seen { series, windows, masked, .. } = seen;
     format!("{series} series, {windows} windows, {masked} samples masked{}", span.unwrap_or_default())
 }

@@ -37,6 +37,9 @@ pub enum SectionError {
     /// A number or duration that must be greater than zero.
     #[error("0 would stop everything; write a value greater than 0")]
     Zero,
+    /// A folder that would be looked for wherever Sidelong was started.
+    #[error("{0:?} is neither a URL nor an absolute path; write one that begins with /")]
+    NotAbsolute(String),
     /// An option that another one needs.
     #[error("{0} is missing; set it, too")]
     Missing(&'static str),

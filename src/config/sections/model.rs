@@ -1,6 +1,6 @@
 //! `model`: where models come from, and whose are trusted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,8 @@ impl ModelSection {
             if let Err(error) = Store::open(store) {
                 findings.add("model.store".to_owned(), error);
             }
+            let is_found = store.contains("://") || Path::new(store).is_absolute();
+            findings.require(is_found, "model.store".to_owned(), SectionError::NotAbsolute(store.clone()));
             // Nothing from the store would ever be taken up.
             findings.require(
                 !self.trusted_keys.is_empty(),

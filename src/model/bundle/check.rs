@@ -82,10 +82,10 @@ pub enum Refusal {
     #[error("it was trained for a detector that sees other inputs; train it again with this version")]
     Schema,
     /// A blob is not there.
-    #[error("its {} are not there", .0.name())]
+    #[error("a blob of it is not there: {}", .0.name())]
     Missing(Kind),
     /// A blob is not what the manifest says.
-    #[error("its {} are not those that were signed", .0.name())]
+    #[error("a blob of it is not what its manifest says: {}", .0.name())]
     Hash(Kind),
     /// It is too large.
     #[error("its blobs have {bytes} bytes; model.max_size allows {allowed}")]
@@ -96,7 +96,7 @@ pub enum Refusal {
         allowed: u64,
     },
     /// A blob cannot be read.
-    #[error("its {} cannot be used", .0.name())]
+    #[error("a blob of it cannot be used: {}", .0.name())]
     Blob(Kind, #[source] Malformed),
     /// It scores otherwise than where it was trained.
     #[error("it scores otherwise here than where it was made")]
@@ -210,8 +210,13 @@ fn check_speed(golden: &Golden, detector: &Detector) -> Result<(), Refusal> {
     let started = Instant::now();
     // Whatever the built-in model says of them.
     golden.replay(&Model::builtin().detector).unwrap_or_default();
-    let builtin = a_sample(started);
-    if taken > builtin * SLOWEST { Err(Refusal::Slow { taken, builtin }) } else { Ok(()) }
+    compare_speed(taken, a_sample(started))
+}
+
+/// Whether a model that takes so long a sample may serve beside the built-in one.
+fn compare_speed(taken: Duration, builtin: Duration) -> Result<(), Refusal> {
+    let is_slow = taken > QUICK && taken > builtin * SLOWEST;
+    if is_slow { Err(Refusal::Slow { taken, builtin }) } else { Ok(()) }
 }
 
 /// Whether a version of the form 1.2.3 is between two others; an empty one is no bound.
@@ -224,6 +229,27 @@ fn is_within(version: &str, oldest: &str, newest: &str) -> bool {
 // === impl Refusal ===
 
 impl Refusal {
+    /// All that [`Self::reason`] gives, and `local` for one of these in the local folder.
+    pub const REASONS: [&'static str; 17] = [
+        "unsigned",
+        "unknown_key",
+        "revoked_key",
+        "signature",
+        "manifest",
+        "other_model",
+        "older",
+        "expired",
+        "runtime",
+        "schema",
+        "missing",
+        "hash",
+        "size",
+        "blob",
+        "golden",
+        "slow",
+        "local",
+    ];
+
     /// The `reason` of `sidelong_model_refused_total`.
     pub fn reason(&self) -> &'static str {
         match self {

@@ -174,6 +174,14 @@ fn f26_a_model_that_scores_otherwise_than_where_it_was_made_is_refused() {
 }
 
 #[test]
+fn f26_a_model_of_many_times_the_time_is_refused() {
+    let micros = Duration::from_micros;
+    assert!(compare_speed(micros(19), micros(0)).is_ok(), "quick enough, whatever the other takes");
+    assert!(compare_speed(micros(200), micros(10)).is_ok());
+    assert_eq!(compare_speed(micros(201), micros(10)).unwrap_err().reason(), "slow");
+}
+
+#[test]
 fn golden_vectors_hold_anomalies_and_ordinary_samples() {
     let golden = Golden::of(&Model::builtin().detector);
     for case in &golden.cases {

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::detect::{Demands, Detector, State, Together};
+use crate::scatter::scatter;
 
 /// Scores may differ by this, or by this share of themselves where they are larger than 1 (safety C-3).
 pub const TOLERANCE: f64 = 1e-6;
@@ -127,10 +128,7 @@ fn joint_scores(detector: &Detector, steps: &[Together]) -> Vec<f64> {
     steps.iter().enumerate().map(score).collect()
 }
 
-/// Between -1 and 1, the same on every machine (SplitMix64; Steele, Lea and Flood, OOPSLA 2014).
+/// Between -1 and 1, the same on every machine.
 fn noise(at: u32) -> f64 {
-    let mut z = u64::from(at).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)) as f64 / u64::MAX as f64 * 2.0 - 1.0
+    scatter(u64::from(at).wrapping_mul(0x9e37_79b9_7f4a_7c15)) as f64 / u64::MAX as f64 * 2.0 - 1.0
 }

@@ -100,6 +100,11 @@ pub fn schema() -> String {
 // === impl Digest ===
 
 impl Digest {
+    /// Its first digits: enough to name one of some candidates.
+    pub fn short(&self) -> String {
+        self.to_string().chars().take(12).collect()
+    }
+
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let mut digest = [0; 32];

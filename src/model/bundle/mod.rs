@@ -16,6 +16,7 @@ use std::path::Path;
 
 use crate::detect::{AlertBudget, Hybrid};
 use crate::model::Model;
+use crate::model::store::put_in_place;
 use crate::wire::model::{
     Malformed, decode_manifest, decode_signed, encode_forest, encode_golden, encode_manifest,
     encode_parameters, encode_signed,
@@ -171,6 +172,11 @@ impl Bundle {
         Ok((decode_manifest(&signed.manifest)?, signed))
     }
 
+    /// Whether a bundle is in `folder`.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(MANIFEST).exists()
+    }
+
     /// Reads the bundle in `folder`. Nothing of it is believed yet.
     ///
     /// # Errors
@@ -181,7 +187,7 @@ impl Bundle {
         let (manifest, _) = Self::manifest_of(&signed)?;
         let blob = |file: &File| {
             let path = folder.join(file.sha256.to_string());
-            Ok((file.sha256, read_file(&path, file.size.min(MAX_BLOB_BYTES))?))
+            Ok((file.sha256, read_file(&path, MAX_BLOB_BYTES)?))
         };
         let blobs = manifest.files.iter().map(blob).collect::<Result<_, ReadError>>()?;
         Ok(Self { signed, manifest, blobs })
@@ -195,9 +201,9 @@ impl Bundle {
     pub fn write(&self, folder: &Path) -> io::Result<()> {
         fs::create_dir_all(folder)?;
         for (digest, bytes) in &self.blobs {
-            fs::write(folder.join(digest.to_string()), bytes)?;
+            put_in_place(&folder.join(digest.to_string()), bytes)?;
         }
-        fs::write(folder.join(MANIFEST), &self.signed)
+        put_in_place(&folder.join(MANIFEST), &self.signed)
     }
 }
 

@@ -36,7 +36,7 @@ impl FolderStore {
         allowed: u64,
         known: Option<&ETag>,
     ) -> Result<Got, StoreError> {
-        let (path, known) = (self.path(name), known.cloned());
+        let (folder, path, known) = (self.folder.clone(), self.path(name), known.cloned());
         blocking(name, move || {
             let content = match File::open(path) {
                 Ok(file) => {
@@ -44,7 +44,10 @@ impl FolderStore {
                     file.take(allowed.saturating_add(1)).read_to_end(&mut content)?;
                     Bytes::from(content)
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Absent),
+                // Where the folder itself is not there nothing is known of what is in it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return fs::metadata(&folder).map(|_| Found::Absent);
+                }
                 Err(error) => return Err(error),
             };
             if content.len() as u64 > allowed {
@@ -114,6 +117,7 @@ impl FolderStore {
     pub(super) async fn sizes(&self, prefix: &ObjectName) -> Result<Vec<(ObjectName, u64)>, StoreError> {
         let (folder, below) = (self.folder.clone(), prefix.clone());
         blocking(prefix, move || {
+            fs::metadata(&folder)?;
             let mut names = Vec::new();
             walk(&folder.join(below.as_str()), below.as_str(), &mut names)?;
             names.sort_unstable();

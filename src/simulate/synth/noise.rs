@@ -1,14 +1,9 @@
 //! Noise that is a function of what it is asked for.
 
-/// Scatters `seed`, the number of a noise source and a position over all 64 bits (splitmix64's finaliser,
-/// once for each part).
+use crate::scatter::scatter;
+
+/// Scatters `seed`, the number of a noise source and a position over all 64 bits.
 pub(super) fn mix(seed: u64, source: u64, at: u64) -> u64 {
-    let scatter = |z: u64| {
-        let z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    };
     scatter(scatter(scatter(seed) ^ source) ^ at)
 }
 

@@ -107,7 +107,19 @@ async fn memory_conforms() {
 #[tokio::test]
 async fn a_folder_conforms() {
     let scratch = Scratch::new();
-    conforms(&Store::open(scratch.path().join("deep/store").to_str().unwrap()).unwrap()).await;
+    conforms(&Store::open(scratch.folder("store").to_str().unwrap()).unwrap()).await;
+}
+
+/// A mount that is lost, or a name that is mistyped, is not an empty store.
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_no_empty_store_and_is_made_by_who_writes() {
+    let scratch = Scratch::new();
+    let store = Store::open(scratch.path().join("deep/store").to_str().unwrap()).unwrap();
+    let error = store.get(&name("a/one"), 10, None).await.unwrap_err();
+    assert!(matches!(error, StoreError::Failed { .. }), "{error}");
+    assert!(store.list(&name("a")).await.is_err());
+    put_new(&store, "a/one", b"one").await;
+    assert_eq!(store.list(&name("a")).await.unwrap(), [name("a/one")]);
 }
 
 #[tokio::test]

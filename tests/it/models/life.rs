@@ -1,7 +1,7 @@
 //! From a candidate to champion and back, as people do it.
 
 use super::s3::{CREDENTIALS, Gateway};
-use super::{Key, model, refused, serving};
+use super::{Key, builtin, model, refused, serving, trained};
 use crate::harness::eventually;
 use crate::harness::scratch::Scratch;
 use crate::harness::sidelong::Sidelong;
@@ -35,12 +35,12 @@ async fn live(scratch: &Scratch, store: &str, end_store: impl AsyncFnOnce()) {
     let mut sidelong = follower(scratch, store, &key, &folder).await;
     assert_eq!(serving(&sidelong).await["source"], "builtin");
 
-    assert!(key.promote(scratch.path(), store).contains("version 1 is champion"));
+    assert!(key.promote(&builtin(scratch), store).contains("version 1 is champion"));
     assert_eq!(serves(&sidelong, "1").await["source"], "store");
     assert_eq!(sidelong.metric("sidelong_model_info", "version=\"1\"").await, 1.0);
     assert_eq!(sidelong.metric("sidelong_model_info", "builtin").await, 0.0);
 
-    key.promote(scratch.path(), store);
+    key.promote(&trained(scratch), store);
     serves(&sidelong, "2").await;
     let rollback = ["rollback", "--store", store, "--key", &key.file, "--reason", "it alerts too often"];
     let printed = model(&rollback);
@@ -50,6 +50,10 @@ async fn live(scratch: &Scratch, store: &str, end_store: impl AsyncFnOnce()) {
     let listed = model(&["ls", "--store", store]);
     assert!(listed.contains("version 3      champion"), "{listed}");
     assert!(listed.contains("it alerts too often"), "{listed}");
+
+    // The one before is the one that was not wanted.
+    let again = refused(&rollback);
+    assert!(again.contains("is a return already, to 1") && again.contains("--to"), "{again}");
 
     // A start needs no store.
     assert!(sidelong.process.stop().await.success());
@@ -104,15 +108,15 @@ fn the_command_line_says_what_to_do() {
     let scratch = Scratch::new();
     let key = Key::new(scratch.path(), "promotion.pem");
     let store = scratch.folder("store").to_str().unwrap().to_owned();
-    key.promote(scratch.path(), &store);
+    let bundle = builtin(&scratch);
+    key.promote(&bundle, &store);
 
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&key.file).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
     assert!(refused(&["keygen", "--out", &key.file]).contains("cannot make"), "no key is overwritten");
-    let bundle = scratch.path().join("bundle");
-    let bundle = bundle.to_str().unwrap();
-    assert!(model(&["verify", bundle]).contains("usable"));
-    let unsigned = refused(&["verify", bundle, "--trust", &key.public]);
+    assert!(refused(&["export", &bundle]).contains("holds a bundle already"));
+    assert!(model(&["verify", &bundle]).contains("usable"));
+    let unsigned = refused(&["verify", &bundle, "--trust", &key.public]);
     assert!(unsigned.contains("signed by nobody"), "{unsigned}");
     let shown: Value = serde_json::from_str(&model(&["show", "--store", &store, "1", "--json"])).unwrap();
     assert_eq!((&shown["version"], &shown["lineage"]["reason"]), (&Value::from(1), &Value::from("a test")));
@@ -122,7 +126,14 @@ fn the_command_line_says_what_to_do() {
     assert!(differs.contains("version                      0 -> 1"), "{differs}");
     assert!(!differs.contains("files."), "the blobs are the same: {differs}");
     let absent = refused(&["rollback", "--store", &store, "--key", &key.file, "--reason", "x", "--to", "9"]);
-    assert!(absent.contains("the store has no"), "{absent}");
+    assert!(absent.contains("the store has no version 9"), "{absent}");
+    let empty = refused(&["rollback", "--store", &store, "--key", &key.file, "--reason", ""]);
+    assert!(empty.contains("--reason"), "{empty}");
+    let start: String = candidate.chars().take(6).collect();
+    let again = refused(&["promote", "--store", &store, "--key", &key.file, "--reason", "x", &start]);
+    assert!(again.contains("is champion already, as version 1"), "{again}");
+    let nowhere = refused(&["ls", "--store", scratch.path().join("none").to_str().unwrap()]);
+    assert!(nowhere.contains("cannot be used"), "{nowhere}");
     let elsewhere = refused(&["ls", "--store", "ftp://models"]);
     assert!(elsewhere.contains("is no store"), "{elsewhere}");
 }

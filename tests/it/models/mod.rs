@@ -7,6 +7,7 @@ pub(crate) mod s3;
 mod training;
 
 use crate::harness::http;
+use crate::harness::scratch::Scratch;
 use crate::harness::sidelong::{PROGRAM, Sidelong};
 use serde_json::Value;
 use std::path::Path;
@@ -49,16 +50,31 @@ impl Key {
         Self { file, public }
     }
 
-    /// Promotes the built-in model in `store`.
-    fn promote(&self, folder: &Path, store: &str) -> String {
-        let bundle = folder.join("bundle");
-        let bundle = bundle.to_str().unwrap();
-        model(&["export", bundle]);
+    /// Promotes the bundle in `store`.
+    fn promote(&self, bundle: &str, store: &str) -> String {
         let published = model(&["publish", "--store", store, bundle]);
         let candidate = published.trim().strip_prefix("candidate ").unwrap().to_owned();
         let answer = ["--key", &self.file, "--reason", "a test"];
         model(&[["promote", "--store", store].as_slice(), &answer, &[&candidate]].concat())
     }
+}
+
+/// The built-in model as a bundle.
+fn builtin(scratch: &Scratch) -> String {
+    let bundle = scratch.path().join("builtin").to_str().unwrap().to_owned();
+    model(&["export", &bundle]);
+    bundle
+}
+
+/// Another one, trained on one series.
+fn trained(scratch: &Scratch) -> String {
+    let bundle = scratch.path().join("trained").to_str().unwrap().to_owned();
+    let series: String = (0..700).map(|at| format!("{},{}\n", at * 60, at * 7919 % 13)).collect();
+    let series = scratch.write("series.csv", &series);
+    let mut command = Command::new(PROGRAM);
+    command.arg("train").arg(series).args(["--out", &bundle]);
+    assert!(command.status().unwrap().success());
+    bundle
 }
 
 /// What a sidecar says of the model that serves.

@@ -100,6 +100,16 @@ fn what_cannot_be_trained_on_is_told() {
     let mask = scratch.write("mask.csv", "1,2\nthen,now\n");
     let error = sidelong(&["train", csv, "--mask", mask.to_str().unwrap(), "--out", out]).unwrap_err();
     assert!(error.contains("line 2 is not start,end"), "{error}");
+    let elsewhere = scratch.write("elsewhere.csv", "start,end\n2020-01-01,2020-01-02\n");
+    let long: String = (0..700).map(|at| format!("{at},{}\n", at % 7)).collect();
+    let long = scratch.write("long.csv", &long);
+    let mask = ["--mask", elsewhere.to_str().unwrap(), "--out", out];
+    let output = Command::new(PROGRAM)
+        .args([&["train", long.to_str().unwrap()], mask.as_slice()].concat())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && told.contains("no sample is masked"), "{told}");
     let error = sidelong(&["train"]).unwrap_err();
     assert!(error.contains("--out"), "{error}");
 }

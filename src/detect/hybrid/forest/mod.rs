@@ -10,6 +10,8 @@ mod builtin_joint;
 #[cfg(test)]
 mod oracle_tests;
 
+use crate::scatter::scatter;
+
 /// Numbers that a tree looks at.
 pub const INPUTS: usize = 4;
 /// Levels of a tree.
@@ -169,11 +171,9 @@ fn average_path(count: usize) -> f32 {
 
 impl Random {
     fn next(&mut self) -> u64 {
+        let next = scatter(self.0);
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        next
     }
 
     fn below(&mut self, bound: usize) -> usize {
