@@ -34,6 +34,7 @@ pub mod archive;
 pub mod aws;
 pub mod backtest;
 pub mod estimate;
+pub mod evaluate;
 pub mod model;
 pub mod simulate;
 pub mod state;

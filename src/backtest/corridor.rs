@@ -100,7 +100,7 @@ impl Corridor {
     /// # Errors
     ///
     /// A rule that cannot be, or a series that is never scored.
-    pub fn new(model: Model, rule: RawRule, series: &Series) -> Result<Self, CorridorError> {
+    pub fn new(model: impl Into<Arc<Model>>, rule: RawRule, series: &Series) -> Result<Self, CorridorError> {
         Self::with_forecasts(model, RawRule { forecast_at: None, ..rule }, series)
     }
 
@@ -109,7 +109,11 @@ impl Corridor {
     /// # Errors
     ///
     /// As for [`Self::new`].
-    pub fn with_forecasts(model: Model, rule: RawRule, series: &Series) -> Result<Self, CorridorError> {
+    pub fn with_forecasts(
+        model: impl Into<Arc<Model>>,
+        rule: RawRule,
+        series: &Series,
+    ) -> Result<Self, CorridorError> {
         if rule.exclude {
             return Err(CorridorError::Excludes);
         }

@@ -67,7 +67,12 @@ impl Entity {
     /// # Errors
     ///
     /// A rule that cannot be.
-    pub fn new(model: Model, rule: RawRule, parts: &[Series], step_ms: i64) -> Result<Self, CorridorError> {
+    pub fn new(
+        model: impl Into<Arc<Model>>,
+        rule: RawRule,
+        parts: &[Series],
+        step_ms: i64,
+    ) -> Result<Self, CorridorError> {
         if rule.exclude {
             return Err(CorridorError::Excludes);
         }

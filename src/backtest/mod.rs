@@ -8,6 +8,7 @@ mod corridor;
 mod entity;
 pub mod features;
 pub mod hindsight;
+mod incidents;
 mod moment;
 pub mod profile;
 pub mod report;
@@ -17,6 +18,7 @@ mod writer;
 
 pub use corridor::{Corridor, CorridorError, Said};
 pub use entity::{Entity, SaidTogether};
+pub use incidents::{Incident, Incidents, IncidentsError};
 pub use moment::{Moment, MomentError};
 pub use series::{Series, SeriesError};
 pub use writer::{ScoreWriter, WriteError};

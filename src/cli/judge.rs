@@ -1,13 +1,17 @@
 //! Who judges a past series, and by what rule.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use serde::de::DeserializeOwned;
 
 use super::source::wrong;
-use crate::backtest::{Corridor, CorridorError, Entity, Series};
+use crate::backtest::{Corridor, CorridorError, Entity, Incidents, Series};
 use crate::config::Config;
 use crate::config::units::PromDuration;
 use crate::config::yaml;
@@ -50,7 +54,7 @@ pub(super) struct ContextArgs {
 #[derive(Clone, Debug)]
 pub(super) struct Judge {
     board: Board,
-    without: Parts,
+    model: Arc<Model>,
     rule: RawRule,
 }
 
@@ -59,12 +63,14 @@ pub(super) struct Judge {
 impl JudgeArgs {
     /// The judge that was asked for.
     pub(super) fn judge(&self) -> anyhow::Result<Judge> {
-        let rule = self.rule.as_deref().map_or_else(|| Ok(RawRule::default()), read_rule)?;
+        let rule =
+            self.rule.as_deref().map_or_else(|| Ok(RawRule::default()), |rule| read_yaml(rule, "--rule"))?;
         let kind = if self.counter { RawKind::Counter } else { rule.kind };
         let detector = self.detector.as_deref().and_then(Method::named).unwrap_or(rule.detector);
+        let without: Parts = self.without.iter().filter_map(|name| Part::named(name)).collect();
         Ok(Judge {
             board: self.context.board()?,
-            without: self.without.iter().filter_map(|name| Part::named(name)).collect(),
+            model: Arc::new(Model::without(without)),
             rule: RawRule { kind, detector, ..rule },
         })
     }
@@ -106,16 +112,22 @@ impl<'a> Suppressed<'a> {
     }
 }
 
-/// The rule in the file called `text`, or else in `text` itself.
-fn read_rule(text: &str) -> anyhow::Result<RawRule> {
+/// The incidents of the file at `path`, which `option` names.
+pub(super) fn read_incidents(path: &Path, option: &str) -> anyhow::Result<Incidents> {
+    let file = File::open(path).with_context(|| format!("cannot open {} ({option})", path.display()))?;
+    Incidents::read(BufReader::new(file)).with_context(|| format!("{} ({option})", path.display()))
+}
+
+/// What is in the file called `text`, or else in `text` itself; `option` asks for it.
+pub(super) fn read_yaml<T: DeserializeOwned>(text: &str, option: &str) -> anyhow::Result<T> {
     let path = Path::new(text);
     if path.is_file() {
         let text =
             std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         return yaml::from_str(&text).map_err(|problems| wrong(path, &problems));
     }
-    ensure!(text.contains(':'), "--rule {text} is neither a file nor a rule in YAML");
-    yaml::from_str(text).map_err(|problems| wrong(Path::new("--rule"), &problems))
+    ensure!(text.contains(':'), "{option} {text} is neither a file nor YAML");
+    yaml::from_str(text).map_err(|problems| wrong(Path::new(option), &problems))
 }
 
 // === impl Judge ===
@@ -128,13 +140,17 @@ impl Judge {
 
     /// A corridor for `series`.
     pub(super) fn corridor(&self, series: &Series) -> Result<Corridor, CorridorError> {
-        let corridor = Corridor::new(Model::without(self.without), self.rule.clone(), series)?;
-        Ok(corridor.under(&self.board))
+        self.corridor_by(Arc::clone(&self.model), series)
+    }
+
+    /// The same where `model` judges.
+    pub(super) fn corridor_by(&self, model: Arc<Model>, series: &Series) -> Result<Corridor, CorridorError> {
+        Ok(Corridor::new(model, self.rule.clone(), series)?.under(&self.board))
     }
 
     /// An entity of `parts`, with steps of `step_ms`.
     pub(super) fn entity(&self, parts: &[Series], step_ms: i64) -> Result<Entity, CorridorError> {
-        let entity = Entity::new(Model::without(self.without), self.rule.clone(), parts, step_ms)?;
+        let entity = Entity::new(Arc::clone(&self.model), self.rule.clone(), parts, step_ms)?;
         Ok(entity.under(&self.board))
     }
 
@@ -149,7 +165,7 @@ impl Judge {
 
     /// A corridor for `series` that forecasts it.
     pub(super) fn corridor_with_forecasts(&self, series: &Series) -> Result<Corridor, CorridorError> {
-        let corridor = Corridor::with_forecasts(Model::without(self.without), self.rule.clone(), series)?;
+        let corridor = Corridor::with_forecasts(Arc::clone(&self.model), self.rule.clone(), series)?;
         Ok(corridor.under(&self.board))
     }
 

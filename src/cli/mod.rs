@@ -9,6 +9,7 @@ pub mod config_reference;
 pub mod convert;
 pub mod demo;
 pub mod estimate;
+mod evaluate;
 pub mod features;
 pub mod forecast;
 #[cfg(feature = "train")]
@@ -54,6 +55,7 @@ enum Command {
     CheckConfig(check_config::CheckConfigArgs),
     Estimate(estimate::EstimateArgs),
     Backtest(Box<backtest::BacktestArgs>),
+    Evaluate(Box<evaluate::EvaluateArgs>),
     Features(Box<features::FeaturesArgs>),
     Forecast(Box<forecast::ForecastArgs>),
     Profile(Box<profile::ProfileArgs>),
@@ -109,6 +111,7 @@ impl Cli {
             Command::CheckConfig(args) => check_config::run(&args)?,
             Command::Estimate(args) => estimate::run(&args)?,
             Command::Backtest(args) => backtest::run(&args)?,
+            Command::Evaluate(args) => return evaluate::run(&args),
             Command::Features(args) => features::run(&args)?,
             Command::Forecast(args) => forecast::run(&args)?,
             Command::Profile(args) => profile::run(&args)?,

@@ -6,6 +6,7 @@
 //! | `models/<name>/candidates/<sha256>` | manifests that nobody has signed |
 //! | `models/<name>/versions/<20 digits>` | signed manifests |
 //! | `models/<name>/champion` | the version that is to serve: its number, as text |
+//! | `models/<name>/evaluations/<sha256>` | what candidates were promoted for, as JSON |
 //! | `models/<name>/log/<20 digits>` | who became champion, when and why; never changed |
 //!
 //! Only the last step of each can be seen by a sidecar, and it is one write with a condition: whoever is interrupted before it
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::bundle::manifest::MAX_MANIFEST_BYTES;
-use super::bundle::{Blobs, Bundle, Digest, Measure, Parent, Refusal, SigningKey, Trust};
+use super::bundle::{Blobs, Bundle, Digest, Manifest, Measure, Parent, Refusal, SigningKey, Trust};
 use super::store::{ETag, Got, NameError, ObjectName, Store, StoreError, When};
 use crate::wire::model::Malformed;
 
@@ -51,6 +52,9 @@ pub struct Entry {
     /// The version that was champion before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<u64>,
+    /// The SHA-256 of the evaluation that it was promoted for; none where somebody went without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evaluation: Option<String>,
     /// In the words of whoever did it.
     pub reason: String,
 }
@@ -129,6 +133,8 @@ pub struct Promotion<'a> {
     pub key: &'a SigningKey,
     /// In their words.
     pub reason: &'a str,
+    /// The evaluation that speaks for it, as JSON; whether it does is for who promotes to say.
+    pub evaluation: Option<&'a [u8]>,
     /// The time, in milliseconds since the epoch.
     pub now_ms: i64,
 }
@@ -173,7 +179,11 @@ impl Registry {
     pub async fn promote(&self, candidate: Digest, promotion: Promotion<'_>) -> Result<u64> {
         let bundle = self.candidate_called(&candidate.to_string()).await?;
         bundle.inspect(&self.measure(&Trust::default(), promotion.now_ms))?;
-        let entry = Entry { candidate: Some(candidate.to_string()), ..Entry::of(&promotion) };
+        let evaluation = match promotion.evaluation {
+            Some(json) => Some(self.keep_evaluation(json).await?.to_string()),
+            None => None,
+        };
+        let entry = Entry { candidate: Some(candidate.to_string()), evaluation, ..Entry::of(&promotion) };
         self.enthrone(bundle, entry, promotion).await
     }
 
@@ -194,6 +204,13 @@ impl Registry {
         bundle.manifest.expires_ms = 0;
         let entry = Entry { returns_to: Some(to), ..Entry::of(&promotion) };
         self.enthrone(bundle, entry, promotion).await
+    }
+
+    async fn keep_evaluation(&self, json: &[u8]) -> Result<Digest> {
+        let digest = Digest::of(json);
+        let name = self.name(&["evaluations", &digest.to_string()])?;
+        self.put_once(&name, Bytes::copy_from_slice(json)).await?;
+        Ok(digest)
     }
 
     async fn enthrone(&self, bundle: Bundle, entry: Entry, promotion: Promotion<'_>) -> Result<u64> {
@@ -238,6 +255,19 @@ impl Registry {
             Pointer::To(version, _) => Ok(Some(version)),
             Pointer::AsBefore | Pointer::ToNobody => Ok(None),
         }
+    }
+
+    /// The manifest of the version that is to serve, whoever signed it; none where nobody was ever champion.
+    ///
+    /// # Errors
+    ///
+    /// The store, or something there that is not what Sidelong writes.
+    pub async fn champion_manifest(&self) -> Result<Option<Manifest>> {
+        let Some(version) = self.champion().await? else { return Ok(None) };
+        let name = self.version_name(version)?;
+        let signed = self.manifest(version).await?;
+        let manifest = Bundle::manifest_of(&signed);
+        Ok(Some(manifest.map_err(|error| RegistryError::Manifest(name.to_string(), error))?.0))
     }
 
     /// What the store says of who is to serve.
@@ -400,6 +430,7 @@ impl Entry {
             candidate: None,
             returns_to: None,
             before: None,
+            evaluation: None,
             reason: promotion.reason.to_owned(),
         }
     }

@@ -19,7 +19,10 @@ fn candidate(z_threshold: f64) -> Bundle {
 
 async fn promote(registry: &Registry, key: &SigningKey, z_threshold: f64) -> u64 {
     let candidate = registry.publish(&candidate(z_threshold), 0).await.unwrap();
-    registry.promote(candidate, Promotion { key, reason: "better", now_ms: 5 }).await.unwrap()
+    registry
+        .promote(candidate, Promotion { key, reason: "better", evaluation: None, now_ms: 5 })
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -30,7 +33,10 @@ async fn a_candidate_is_nobodys_until_it_is_promoted() {
     assert_eq!(registry.candidates().await.unwrap(), [name.to_string()]);
     assert_eq!((registry.champion().await.unwrap(), registry.versions().await.unwrap()), (None, vec![]));
 
-    let version = registry.promote(name, Promotion { key: &key, reason: "good", now_ms: 5 }).await.unwrap();
+    let version = registry
+        .promote(name, Promotion { key: &key, reason: "good", evaluation: None, now_ms: 5 })
+        .await
+        .unwrap();
     assert_eq!((version, registry.champion().await.unwrap()), (1, Some(1)));
     let bundle = registry.version(1).await.unwrap();
     let trust = Trust::new([key.public()], []);
@@ -42,6 +48,7 @@ async fn a_candidate_is_nobodys_until_it_is_promoted() {
         candidate: Some(name.to_string()),
         returns_to: None,
         before: None,
+        evaluation: None,
         reason: "good".to_owned(),
     };
     assert_eq!(registry.log().await.unwrap(), [entry]);
@@ -64,7 +71,7 @@ async fn c9_to_go_back_is_a_newer_version_of_old_blobs() {
     promote(&registry, &key, 4.0).await;
     promote(&registry, &key, 5.0).await;
     let trust = Trust::new([key.public()], []);
-    let back = Promotion { key: &key, reason: "alerts too often", now_ms: 9 };
+    let back = Promotion { key: &key, reason: "alerts too often", evaluation: None, now_ms: 9 };
     assert_eq!(registry.roll_back(1, &trust, back).await.unwrap(), 3);
     assert_eq!(registry.champion().await.unwrap(), Some(3));
     let (first, third) = (registry.version(1).await.unwrap(), registry.version(3).await.unwrap());
@@ -86,7 +93,10 @@ async fn of_many_who_promote_at_once_each_gets_a_version_of_its_own() {
         let registry = registry.clone();
         tokio::spawn(async move {
             let key = key();
-            registry.promote(candidate, Promotion { key: &key, reason: "mine", now_ms: 1 }).await.unwrap()
+            registry
+                .promote(candidate, Promotion { key: &key, reason: "mine", evaluation: None, now_ms: 1 })
+                .await
+                .unwrap()
         })
     });
     let mut versions = Vec::new();
@@ -122,7 +132,7 @@ async fn a_candidate_that_was_swapped_after_it_was_looked_at_is_not_signed() {
     let looked_at = registry.publish(&candidate(4.0), 0).await.unwrap();
     let other = registry.publish(&candidate(5.0), 0).await.unwrap();
     overwrite(&registry, &format!("models/m/candidates/{looked_at}"), candidate(5.0).signed).await;
-    let promotion = Promotion { key: &key, reason: "good", now_ms: 5 };
+    let promotion = Promotion { key: &key, reason: "good", evaluation: None, now_ms: 5 };
     let refused = registry.promote(looked_at, promotion).await.unwrap_err();
     assert!(matches!(&refused, RegistryError::Swapped { found, .. } if *found == other), "{refused}");
     let start: String = looked_at.to_string().chars().take(8).collect();
@@ -138,7 +148,7 @@ async fn a_version_that_was_swapped_since_is_not_signed_by_going_back_to_it() {
         promote(&registry, &key, z_threshold).await;
     }
     let trust = Trust::new([key.public()], []);
-    let back = Promotion { key: &key, reason: "back", now_ms: 9 };
+    let back = Promotion { key: &key, reason: "back", evaluation: None, now_ms: 9 };
     let first = "models/m/versions/00000000000000000001";
     let signed_once = registry.version(2).await.unwrap().signed;
     let mut manifest = registry.version(1).await.unwrap().manifest;
@@ -163,7 +173,9 @@ async fn a_version_of_the_largest_number_is_told_and_not_counted_beyond() {
     let largest = ObjectName::parse(&format!("models/m/versions/{}", u64::MAX)).unwrap();
     registry.store.put(&largest, Bytes::new(), When::Absent).await.unwrap();
     let name = registry.publish(&candidate(4.0), 0).await.unwrap();
-    let refused =
-        registry.promote(name, Promotion { key: &key, reason: "good", now_ms: 5 }).await.unwrap_err();
+    let refused = registry
+        .promote(name, Promotion { key: &key, reason: "good", evaluation: None, now_ms: 5 })
+        .await
+        .unwrap_err();
     assert!(matches!(refused, RegistryError::NoNumber), "{refused}");
 }

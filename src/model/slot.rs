@@ -25,8 +25,8 @@ pub struct ModelHandle {
 
 impl ModelSlot {
     /// A slot that serves `model`.
-    pub fn new(model: Model) -> Self {
-        Self { current: Arc::new(ArcSwap::from_pointee(model)) }
+    pub fn new(model: impl Into<Arc<Model>>) -> Self {
+        Self { current: Arc::new(ArcSwap::new(model.into())) }
     }
 
     /// Serves `model` from the next batch on. Batches under way finish with the one they loaded, which

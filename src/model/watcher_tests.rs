@@ -48,7 +48,10 @@ impl World {
         let hybrid = Hybrid { z_threshold, ..Hybrid::default() };
         let bundle = Bundle::candidate(&hybrid, Origin { model: "m".to_owned(), ..Origin::default() });
         let candidate = self.registry.publish(&bundle, 0).await.unwrap();
-        self.registry.promote(candidate, Promotion { key, reason: "test", now_ms: 1 }).await.unwrap()
+        self.registry
+            .promote(candidate, Promotion { key, reason: "test", evaluation: None, now_ms: 1 })
+            .await
+            .unwrap()
     }
 
     fn serving(&self) -> u64 {
@@ -117,7 +120,7 @@ async fn c9_a_wanted_rollback_is_followed() {
     world.promote(4.0, &world.key).await;
     world.promote(5.0, &world.key).await;
     watcher.look().await.unwrap();
-    let back = Promotion { key: &world.key, reason: "back", now_ms: 2 };
+    let back = Promotion { key: &world.key, reason: "back", evaluation: None, now_ms: 2 };
     world.registry.roll_back(1, &world.following().trust, back).await.unwrap();
     assert_eq!(watcher.look().await.unwrap(), Outcome::Swapped(3));
     let current = world.slot.handle().current();

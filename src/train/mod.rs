@@ -5,11 +5,9 @@
 
 mod forest;
 mod joint;
-mod mask;
 mod part;
 mod sketch;
 
 pub use forest::{Recipe, builtin_source};
-pub use mask::{Mask, MaskError};
 pub use part::{Gatherer, Growth, MergeError, Part, Seen};
 pub use sketch::{Pick, Sketch};

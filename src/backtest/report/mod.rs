@@ -19,6 +19,7 @@ pub use self::ahead::AheadPage;
 pub use self::labels::{LabelledWindow, Labels, LabelsError};
 pub(super) use self::numbers::{duration, short};
 pub use self::page::Page;
+pub(crate) use self::page::{STYLE, escape};
 
 use super::{Said, Series};
 

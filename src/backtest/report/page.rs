@@ -27,7 +27,7 @@ struct Section<'a> {
     summary: Summary,
 }
 
-pub(super) const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 /// Series that are drawn; of more, those with the highest scores.
 const MOST_SERIES: usize = 50;
 /// Spans that a table lists, and that are drawn enlarged.
@@ -275,7 +275,7 @@ fn write_findings(out: &mut dyn Write, findings: &[Finding<'_>], points: &[Point
 }
 
 /// `text` as HTML shows it, in content and in attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

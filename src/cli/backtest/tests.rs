@@ -144,7 +144,7 @@ fn a_rule_that_cannot_be_is_named() {
         let error = format!("{:#}", written(&series(3), &["--format=csv", "--rule", rule]).unwrap_err());
         assert!(error.contains(want), "{error}");
     };
-    check("no-such-file", "neither a file nor a rule");
+    check("no-such-file", "neither a file nor YAML");
     check("{data_rnge: [0, 1]}", "did you mean \"data_range\"");
     check("{z_threshold: -1}", "z_threshold: -1 cannot be used");
     check("{exclude: true}", "take exclude out");

@@ -12,8 +12,10 @@ use anyhow::{Context, bail, ensure};
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 
+pub(in crate::cli) use self::show::find;
 use super::source::{is_broken_pipe, runtime};
 use crate::detect::Hybrid;
+use crate::evaluate::{Gate, Receipt};
 use crate::model::bundle::{Bundle, Origin, PublicKey, SigningKey, Trust};
 use crate::model::registry::{Entry, Promotion, Registry};
 use crate::model::store::Store;
@@ -47,7 +49,7 @@ const EXAMPLES: &str = "\
 Examples:
   sidelong model keygen --out promotion.pem
   sidelong model publish --store s3://models/prod models/builtin
-  sidelong model promote --store s3://models/prod --key promotion.pem 3f9c --reason 'evaluated on last week'
+  sidelong model promote --store s3://models/prod --key promotion.pem 3f9c --evaluation evaluation.json --reason 'weekly training'
   sidelong model ls --store s3://models/prod
   sidelong model rollback --store s3://models/prod --key promotion.pem --to 4 --reason 'alerts too often'
   sidelong model pin --folder /var/lib/sidelong/models 4";
@@ -88,15 +90,35 @@ struct Publish {
 }
 
 /// Sign a candidate, and make it champion.
+///
+/// It takes an evaluation of this candidate beside the champion of now whose verdict is promote; it is kept in the store, and the
+/// promotion log names it.
 #[derive(Clone, Debug, Args)]
 struct Promote {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
     answer: Answer,
+    #[command(flatten)]
+    grounds: Grounds,
+    /// Say what would be done, and do nothing.
+    #[arg(long)]
+    dry_run: bool,
     /// The first digits of the candidate's name, as `publish` prints it.
     #[arg(value_name = "CANDIDATE")]
     candidate: String,
+}
+
+/// What speaks for a candidate.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Grounds {
+    /// What `sidelong evaluate --json` wrote of it.
+    #[arg(long, value_name = "FILE")]
+    evaluation: Option<PathBuf>,
+    /// Go without one. The promotion log will say so; let --reason say why.
+    #[arg(long)]
+    without_evaluation: bool,
 }
 
 /// Make an earlier version champion again, as a new version.
@@ -202,7 +224,7 @@ impl Export {
 }
 
 /// The bundle of the model that is built in; made by the same binary it is the same, bit for bit.
-fn builtin(name: &str) -> Bundle {
+pub(super) fn builtin(name: &str) -> Bundle {
     let lineage = [("recipe".to_owned(), "built in; make generate grows its forests".to_owned())];
     let origin = Origin { model: name.to_owned(), lineage: lineage.into(), ..Origin::default() };
     Bundle::candidate(&Hybrid::default(), origin)
@@ -213,7 +235,11 @@ impl Publish {
         let bundle = read(&self.bundle)?;
         let name = self.place.registry()?.publish(&bundle, now_ms()).await?;
         println!("candidate {name}");
-        eprintln!("next: sidelong model promote --store … --key … --reason … {}", name.short());
+        eprintln!(
+            "next: sidelong evaluate … --store … --challenger {0} --json evaluation.json, then sidelong model promote --store … --key … \
+             --evaluation evaluation.json --reason … {0}",
+            name.short()
+        );
         Ok(())
     }
 }
@@ -225,23 +251,48 @@ pub(super) fn ensure_no_bundle(folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(folder: &Path) -> anyhow::Result<Bundle> {
+pub(super) fn read(folder: &Path) -> anyhow::Result<Bundle> {
     Bundle::read(folder).with_context(|| format!("{} holds no bundle that can be used", folder.display()))
 }
 
 impl Promote {
     async fn run(&self) -> anyhow::Result<()> {
         let (registry, key) = (self.place.registry()?, self.answer.key()?);
-        let candidate = registry.candidate(&self.candidate).await?.sha256();
+        let bundle = registry.candidate(&self.candidate).await?;
+        let candidate = bundle.sha256();
         let before = champion(&registry).await?;
         if let Some(before) = before.as_ref().filter(|entry| entry.candidate == Some(candidate.to_string())) {
             bail!("candidate {candidate} is champion already, as version {}", before.version);
         }
-        let promotion = Promotion { key: &key, reason: &self.answer.reason, now_ms: now_ms() };
+        let evaluation = self.grounds.evaluation(&registry, &bundle).await?;
+        if self.dry_run {
+            println!("would make candidate {candidate} champion, signed by {}", key.public().id());
+            self.answer.tell_of_another_key(&key, before.as_ref());
+            return Ok(());
+        }
+        let evaluation = evaluation.as_deref();
+        let promotion = Promotion { key: &key, reason: &self.answer.reason, evaluation, now_ms: now_ms() };
         let version = registry.promote(candidate, promotion).await?;
         println!("version {version} is champion: candidate {candidate}, signed by {}", key.public().id());
         self.answer.tell_of_another_key(&key, before.as_ref());
         Ok(())
+    }
+}
+
+impl Grounds {
+    /// The evaluation, if it speaks for `candidate` beside the champion of now.
+    async fn evaluation(&self, registry: &Registry, candidate: &Bundle) -> anyhow::Result<Option<Vec<u8>>> {
+        let Some(path) = &self.evaluation else { return Ok(None) };
+        let what = || format!("{} (--evaluation)", path.display());
+        let json = std::fs::read(path).with_context(|| format!("cannot read {}", what()))?;
+        let receipt = Receipt::read(&json).with_context(what)?;
+        let champion =
+            registry.champion_manifest().await?.unwrap_or_else(|| builtin(registry.model()).manifest);
+        receipt.speaks_for(candidate.manifest.content(), champion.content()).with_context(what)?;
+        if receipt.gate != Gate::default() {
+            eprintln!("note: it was judged by another gate than the one that is written down: {}", what());
+        }
+        Ok(Some(json))
     }
 }
 
@@ -253,7 +304,8 @@ impl Rollback {
             None => before(&registry).await?,
         };
         let trust = Trust::new([key.public()].into_iter().chain(self.trusted.iter().copied()), []);
-        let promotion = Promotion { key: &key, reason: &self.answer.reason, now_ms: now_ms() };
+        let promotion =
+            Promotion { key: &key, reason: &self.answer.reason, evaluation: None, now_ms: now_ms() };
         let version = registry.roll_back(to, &trust, promotion).await?;
         println!(
             "version {version}, which is version {to} again, is champion, signed by {}",
@@ -280,7 +332,7 @@ async fn champion(registry: &Registry) -> anyhow::Result<Option<Entry>> {
     Ok(registry.log().await?.into_iter().find(|entry| Some(entry.version) == champion))
 }
 
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -153,7 +153,7 @@ impl Verify {
     }
 }
 
-async fn find(registry: &Registry, which: &str) -> anyhow::Result<Bundle> {
+pub(in crate::cli) async fn find(registry: &Registry, which: &str) -> anyhow::Result<Bundle> {
     // A number that is a version's is one; else it may begin a candidate's name.
     match which.parse() {
         Ok(version) if registry.versions().await?.contains(&version) => Ok(registry.version(version).await?),

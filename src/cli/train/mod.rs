@@ -10,12 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
-use super::judge::JudgeArgs;
+use super::judge::{JudgeArgs, read_incidents};
 use super::model::ensure_no_bundle;
 use super::source::SourceArgs;
 use crate::backtest::Moment;
 use crate::shard::Shard;
-use crate::train::{Gatherer, Growth, Mask, Part, Seen};
+use crate::train::{Gatherer, Growth, Part, Seen};
 use watch::Watch;
 
 /// What `sidelong train` was asked for: to look at metrics, or to join what others have seen.
@@ -147,14 +147,8 @@ impl Whole {
     fn run(&self) -> anyhow::Result<()> {
         let Self { seed, trees, warm_up, .. } = *self;
         let growth = Growth { seed, trees, warm_up };
-        let mask = match &self.mask {
-            Some(path) => {
-                let file =
-                    File::open(path).with_context(|| format!("cannot open {} (--mask)", path.display()))?;
-                Mask::read(BufReader::new(file)).with_context(|| format!("{} (--mask)", path.display()))?
-            }
-            None => Mask::default(),
-        };
+        let mask = self.mask.as_deref().map(|path| read_incidents(path, "--mask")).transpose()?;
+        let mask = mask.unwrap_or_default();
         let judge = self.judge.judge()?;
         let gatherer = Gatherer::new(growth, self.shard.unwrap_or(Shard::ALL));
         let mut watch = Watch::new(&judge, &mask, gatherer);

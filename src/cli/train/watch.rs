@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::backtest::{Corridor, Series};
+use crate::backtest::{Corridor, Incidents, Series};
 use crate::cli::judge::{Judge, Suppressed};
 use crate::cli::source::{RowIter, Take};
 use crate::detect::{Calibrated, Explanation};
-use crate::train::{Gatherer, Mask, Part};
+use crate::train::{Gatherer, Part};
 
 /// What comes of the series of a source.
 pub(super) struct Watch<'a> {
     judge: &'a Judge,
-    mask: &'a Mask,
+    mask: &'a Incidents,
     gatherer: Gatherer,
     walkers: BTreeMap<Series, Walker<'a>>,
 }
@@ -28,7 +28,7 @@ struct Walker<'a> {
 // === impl Watch ===
 
 impl<'a> Watch<'a> {
-    pub(super) fn new(judge: &'a Judge, mask: &'a Mask, gatherer: Gatherer) -> Self {
+    pub(super) fn new(judge: &'a Judge, mask: &'a Incidents, gatherer: Gatherer) -> Self {
         Self { judge, mask, gatherer, walkers: BTreeMap::new() }
     }
 
@@ -58,7 +58,11 @@ impl Take for Watch<'_> {
                 fingerprint,
                 corridor: self.judge.corridor(series)?,
                 suppressed: self.judge.suppressed(series),
-                incidents: self.mask.of(&labels),
+                incidents: self
+                    .mask
+                    .of(&labels)
+                    .map(|(_, incident)| [incident.from_ms, incident.to_ms])
+                    .collect(),
                 samples: 0,
             };
             self.walkers.insert(series.clone(), walker);

@@ -133,6 +133,15 @@ impl Manifest {
         self.files.iter().find(|file| file.kind == kind)
     }
 
+    /// The digest of all that the model consists of: the same for a candidate, for the version that it becomes, and for a return
+    /// to it.
+    pub fn content(&self) -> Digest {
+        let mut files: Vec<(Kind, Digest)> = self.files.iter().map(|file| (file.kind, file.sha256)).collect();
+        files.sort_unstable();
+        let of = |(kind, digest): (Kind, Digest)| format!("{} {digest}\n", kind.name());
+        Digest::of(files.into_iter().map(of).collect::<String>().as_bytes())
+    }
+
     /// Bytes of all its blobs.
     pub fn bytes(&self) -> u64 {
         self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))

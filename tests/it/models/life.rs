@@ -130,8 +130,20 @@ fn the_command_line_says_what_to_do() {
     let empty = refused(&["rollback", "--store", &store, "--key", &key.file, "--reason", ""]);
     assert!(empty.contains("--reason"), "{empty}");
     let start: String = candidate.chars().take(6).collect();
-    let again = refused(&["promote", "--store", &store, "--key", &key.file, "--reason", "x", &start]);
+    let again = refused(&[
+        "promote",
+        "--store",
+        &store,
+        "--key",
+        &key.file,
+        "--reason",
+        "x",
+        "--without-evaluation",
+        &start,
+    ]);
     assert!(again.contains("is champion already, as version 1"), "{again}");
+    let neither = refused(&["promote", "--store", &store, "--key", &key.file, "--reason", "x", &start]);
+    assert!(neither.contains("--evaluation") && neither.contains("--without-evaluation"), "{neither}");
     let nowhere = refused(&["ls", "--store", scratch.path().join("none").to_str().unwrap()]);
     assert!(nowhere.contains("cannot be used"), "{nowhere}");
     let elsewhere = refused(&["ls", "--store", "ftp://models"]);

@@ -1,6 +1,7 @@
 //! Models on their way from a candidate to a sidecar that serves them.
 
 mod conformance;
+mod evaluation;
 mod faults;
 mod life;
 pub(crate) mod s3;
@@ -54,7 +55,7 @@ impl Key {
     fn promote(&self, bundle: &str, store: &str) -> String {
         let published = model(&["publish", "--store", store, bundle]);
         let candidate = published.trim().strip_prefix("candidate ").unwrap().to_owned();
-        let answer = ["--key", &self.file, "--reason", "a test"];
+        let answer = ["--key", &self.file, "--reason", "a test", "--without-evaluation"];
         model(&[["promote", "--store", store].as_slice(), &answer, &[&candidate]].concat())
     }
 }

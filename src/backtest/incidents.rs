@@ -1,4 +1,4 @@
-//! Incidents that a model is not to take for normal.
+//! Incidents: when something is known to have been wrong, with all series or with some.
 
 use std::io::Read;
 
@@ -6,24 +6,26 @@ use crate::backtest::Moment;
 use crate::rules::Selector;
 use crate::simulate::truth::Truth;
 
-/// Times that are left out, of all series or of some.
+/// What went wrong, and when.
 #[derive(Clone, Debug, Default)]
-pub struct Mask {
-    windows: Vec<Window>,
-}
+pub struct Incidents(Vec<Incident>);
 
+/// One of them.
 #[derive(Clone, Debug)]
-struct Window {
-    /// In milliseconds since the epoch, the end not included.
-    from_ms: i64,
-    to_ms: i64,
+pub struct Incident {
+    /// In milliseconds since the epoch.
+    pub from_ms: i64,
+    /// The first moment after it.
+    pub to_ms: i64,
+    /// What it is called; may be empty.
+    pub name: String,
     /// Which series; none: all.
     selectors: Vec<Selector>,
 }
 
 /// Why a file holds no incidents.
 #[derive(Debug, thiserror::Error)]
-pub enum MaskError {
+pub enum IncidentsError {
     /// It cannot be read.
     #[error("the file cannot be read")]
     Read(#[from] std::io::Error),
@@ -48,34 +50,45 @@ pub enum MaskError {
     Series(String),
 }
 
-// === impl Mask ===
+// === impl Incidents ===
 
-impl Mask {
+impl Incidents {
     /// Reads CSV, `start,end` or `start,end,selector` in Unix seconds or dates, with the header `start,end` or without; or the truth of `sidelong synth`.
     ///
     /// # Errors
     ///
-    /// [`MaskError`].
-    pub fn read(mut from: impl Read) -> Result<Self, MaskError> {
+    /// [`IncidentsError`].
+    pub fn read(mut from: impl Read) -> Result<Self, IncidentsError> {
         let mut text = String::new();
         from.read_to_string(&mut text)?;
-        let windows = match text.trim_start().starts_with('{') {
+        let incidents = match text.trim_start().starts_with('{') {
             true => of_truth(&serde_json::from_str(&text)?)?,
             false => of_csv(&text)?,
         };
-        Ok(Self { windows })
+        Ok(Self(incidents))
     }
 
-    /// The times that are left out of a series of these labels.
-    pub fn of(&self, labels: &[(&str, &str)]) -> Vec<[i64; 2]> {
-        let is_for = |window: &&Window| {
-            window.selectors.is_empty() || window.selectors.iter().any(|selector| selector.matches(labels))
-        };
-        self.windows.iter().filter(is_for).map(|window| [window.from_ms, window.to_ms]).collect()
+    /// Those of a series of these labels, by their numbers in the file.
+    pub fn of<'a>(&'a self, labels: &[(&str, &str)]) -> impl Iterator<Item = (usize, &'a Incident)> {
+        self.0.iter().enumerate().filter(|(_, incident)| incident.is_of(labels))
+    }
+
+    /// All of them, in the order of the file.
+    pub fn all(&self) -> &[Incident] {
+        &self.0
     }
 }
 
-fn of_csv(text: &str) -> Result<Vec<Window>, MaskError> {
+// === impl Incident ===
+
+impl Incident {
+    /// Whether it is of a series of these labels.
+    fn is_of(&self, labels: &[(&str, &str)]) -> bool {
+        self.selectors.is_empty() || self.selectors.iter().any(|selector| selector.matches(labels))
+    }
+}
+
+fn of_csv(text: &str) -> Result<Vec<Incident>, IncidentsError> {
     let mut rows = csv::ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
@@ -85,7 +98,7 @@ fn of_csv(text: &str) -> Result<Vec<Window>, MaskError> {
     for (number, row) in rows.records().enumerate() {
         let row = row?;
         let line = row.position().map_or(0, csv::Position::line);
-        let wrong = || MaskError::Line { line, text: row.iter().collect::<Vec<_>>().join(",") };
+        let wrong = || IncidentsError::Line { line, text: row.iter().collect::<Vec<_>>().join(",") };
         // Only what says that it is one is a header: a first incident that cannot be read must not pass for it.
         if number == 0 && row.get(0) == Some("start") && row.get(1) == Some("end") {
             continue;
@@ -106,15 +119,16 @@ fn of_csv(text: &str) -> Result<Vec<Window>, MaskError> {
         if from_ms > to_ms {
             return Err(wrong());
         }
-        windows.push(Window { from_ms, to_ms, selectors });
+        windows.push(Incident { from_ms, to_ms, name: selector, selectors });
     }
     Ok(windows)
 }
 
-fn of_truth(truth: &Truth) -> Result<Vec<Window>, MaskError> {
-    let selector = |series: &String| series.parse().map_err(|_| MaskError::Series(series.clone()));
+fn of_truth(truth: &Truth) -> Result<Vec<Incident>, IncidentsError> {
+    let selector = |series: &String| series.parse().map_err(|_| IncidentsError::Series(series.clone()));
     let windows = truth.events.iter().map(|event| {
-        Ok(Window {
+        Ok(Incident {
+            name: format!("{} of {}", event.kind.name(), event.target),
             from_ms: event.start.saturating_mul(1_000),
             to_ms: event.end.saturating_mul(1_000),
             selectors: event.series.iter().map(selector).collect::<Result<_, _>>()?,
@@ -127,13 +141,17 @@ fn of_truth(truth: &Truth) -> Result<Vec<Window>, MaskError> {
 mod tests {
     use super::*;
 
+    fn times(incidents: &Incidents, labels: &[(&str, &str)]) -> Vec<[i64; 2]> {
+        incidents.of(labels).map(|(_, incident)| [incident.from_ms, incident.to_ms]).collect()
+    }
+
     #[test]
     fn incidents_are_of_all_series_or_of_some() {
         let quoted = "start,end,series\n10,20\n\n30,40.5,\"up{job=\"\"a\"\",x!=\"\"1\"\"}\"\n";
         let plain = "10,20\n30,40.5,up{job=\"a\",x!=\"1\"}\n";
         for text in [quoted, plain] {
-            let mask = Mask::read(text.as_bytes()).unwrap();
-            let of = |job| mask.of(&[("__name__", "up"), ("job", job)]);
+            let incidents = Incidents::read(text.as_bytes()).unwrap();
+            let of = |job| times(&incidents, &[("__name__", "up"), ("job", job)]);
             assert_eq!(of("a"), [[10_000, 20_000], [30_000, 40_500]]);
             assert_eq!(of("b"), [[10_000, 20_000]]);
         }
@@ -141,26 +159,26 @@ mod tests {
 
     #[test]
     fn times_are_dates_or_seconds() {
-        let mask = Mask::read(&b"1970-01-01T00:00:10Z,1970-01-01 00:00:20\n"[..]).unwrap();
-        assert_eq!(mask.of(&[("__name__", "up")]), [[10_000, 20_000]]);
+        let incidents = Incidents::read(&b"1970-01-01T00:00:10Z,1970-01-01 00:00:20\n"[..]).unwrap();
+        assert_eq!(times(&incidents, &[("__name__", "up")]), [[10_000, 20_000]]);
     }
 
     #[test]
-    fn the_truth_of_synthetic_metrics_is_a_mask() {
+    fn the_truth_of_synthetic_metrics_is_a_list_of_incidents() {
         let event = r#"{"id":0,"kind":"spike","channel":"cpu","target":"n","start":5,"end":6,"series":["up{job=\"a\"}"]}"#;
         let text =
             format!(r#"{{"seed":1,"instances":1,"start":0,"end":9,"forgotten":0,"events":[{event}]}}"#);
-        let mask = Mask::read(text.as_bytes()).unwrap();
-        assert_eq!(mask.of(&[("__name__", "up"), ("job", "a")]), [[5_000, 6_000]]);
-        assert!(mask.of(&[("__name__", "down")]).is_empty());
+        let incidents = Incidents::read(text.as_bytes()).unwrap();
+        assert_eq!(times(&incidents, &[("__name__", "up"), ("job", "a")]), [[5_000, 6_000]]);
+        assert!(times(&incidents, &[("__name__", "down")]).is_empty());
     }
 
     #[test]
     fn a_line_that_says_nothing_is_told() {
         for wrong in ["10", "a,b", "yesterday,today\n1,2", "20,10", "1,2,{", "1,x", "-1d,now"] {
-            let error = Mask::read(wrong.as_bytes()).unwrap_err();
-            assert!(matches!(error, MaskError::Line { .. }), "{wrong:?}: {error}");
+            let error = Incidents::read(wrong.as_bytes()).unwrap_err();
+            assert!(matches!(error, IncidentsError::Line { .. }), "{wrong:?}: {error}");
         }
-        assert!(matches!(Mask::read(&b"{}"[..]).unwrap_err(), MaskError::Truth(_)));
+        assert!(matches!(Incidents::read(&b"{}"[..]).unwrap_err(), IncidentsError::Truth(_)));
     }
 }
