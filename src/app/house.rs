@@ -148,7 +148,8 @@ impl House {
         let max_bytes = config.model.max_size.as_bytes();
         let registry = ModelRegistry::new(store, &config.model.name, max_bytes).context("model.name")?;
         let (slot, local) = (Arc::clone(&self.model), local_models(config)?);
-        Ok(Some(Watcher::new(slot, registry, local, following(config), self.models.clone())))
+        let totals = self.pipeline.totals();
+        Ok(Some(Watcher::new(slot, registry, local, following(config), self.models.clone(), totals)))
     }
 
     /// Makes all that `config` needs, and changes nothing.
@@ -316,6 +317,7 @@ fn following(config: &Config) -> Following {
     Following {
         interval: config.model.poll_interval.get(),
         timeout: config.model.timeout.get(),
+        bake: config.model.bake.get(),
         trust: config.model.trust(),
         max_bytes: config.model.max_size.as_bytes(),
         clock: unix_millis,

@@ -19,6 +19,8 @@ const STATE: &str = "state.json";
 const LOCK: &str = "~lock";
 /// Folders of models begin with this; the rest is the version.
 const VERSION: &str = "v";
+/// So many models that went back by themselves are remembered.
+const MAX_QUARANTINED: usize = 64;
 /// A folder that is being written.
 const UNFINISHED: &str = "~unfinished";
 
@@ -44,6 +46,9 @@ pub struct State {
     /// The one that is to serve whatever the store says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<u64>,
+    /// What models consist of that went back by themselves, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quarantined: Vec<String>,
 }
 
 /// Why a local folder does not do what is asked.
@@ -56,6 +61,13 @@ pub enum LocalError {
     #[error("the folder {0} has no version {1}; `sidelong model pin --folder FOLDER` lists what it has")]
     Absent(String, u64),
 }
+
+/// A model went back by itself.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "version {0} went back by itself; `sidelong model quarantine --folder FOLDER --lift` lets it serve again"
+)]
+pub struct Quarantined(pub u64);
 
 // === impl Local ===
 
@@ -101,7 +113,7 @@ impl Local {
         measure: &Measure<'_>,
         mut refused: impl FnMut(u64, &dyn std::error::Error),
     ) -> Option<Model> {
-        let State { pinned, serving, before, .. } = self.state;
+        let State { pinned, serving, before, .. } = self.state.clone();
         let mut tried = Vec::new();
         for version in [pinned, serving, before].into_iter().flatten() {
             if tried.contains(&version) {
@@ -110,7 +122,11 @@ impl Local {
             tried.push(version);
             let checked = Bundle::read(&self.path(version))
                 .map_err(|error| Box::new(error) as Box<dyn std::error::Error>)
-                .and_then(|bundle| self.check(&bundle, measure).map_err(Into::into));
+                .and_then(|bundle| self.check(&bundle, measure).map_err(Into::into))
+                .and_then(|(model, content)| match self.is_quarantined(content) && pinned != Some(version) {
+                    true => Err(Box::new(Quarantined(version)) as Box<dyn std::error::Error>),
+                    false => Ok(model),
+                });
             match checked {
                 Ok(model) => return Some(model),
                 Err(error) => refused(version, &*error),
@@ -119,9 +135,40 @@ impl Local {
         None
     }
 
-    fn check(&self, bundle: &Bundle, measure: &Measure<'_>) -> Result<Model, Refusal> {
+    fn check(&self, bundle: &Bundle, measure: &Measure<'_>) -> Result<(Model, Digest), Refusal> {
         let model = bundle.check(&Measure { served: true, ..measure.clone() })?;
-        Ok(Model { source: Source::Local, ..model })
+        Ok((Model { source: Source::Local, ..model }, bundle.manifest.content()))
+    }
+
+    /// Whether a model that consists of this went back by itself.
+    pub fn is_quarantined(&self, content: Digest) -> bool {
+        self.state.quarantined.contains(&content.to_string())
+    }
+
+    /// Has a model that consists of `content` serve no more, and the one that served before serve at the next start.
+    ///
+    /// # Errors
+    ///
+    /// The disk.
+    pub fn quarantine(&mut self, content: Digest) -> Result<(), LocalError> {
+        let _alone = self.lock()?;
+        let mut state = self.state.clone();
+        (state.serving, state.before) = (state.before, None);
+        state.quarantined.retain(|known| *known != content.to_string());
+        state.quarantined.push(content.to_string());
+        let too_many = state.quarantined.len().saturating_sub(MAX_QUARANTINED);
+        state.quarantined.drain(..too_many);
+        self.save(state)
+    }
+
+    /// Lets everything serve again.
+    ///
+    /// # Errors
+    ///
+    /// The disk.
+    pub fn lift_quarantine(&mut self) -> Result<(), LocalError> {
+        let _alone = self.lock()?;
+        self.save(State { quarantined: Vec::new(), ..self.state.clone() })
     }
 
     /// Keeps `bundle`, which was checked and is about to serve, and forgets all but it, the one before and the pinned one.
@@ -133,9 +180,15 @@ impl Local {
         let version = bundle.manifest.version;
         let _alone = self.lock()?;
         self.write(bundle).map_err(|error| self.cannot(error))?;
-        let State { newest, serving, before, pinned } = self.state;
+        let State { newest, serving, before, pinned, quarantined } = self.state.clone();
         let before = if serving == Some(version) { before } else { serving };
-        self.save(State { newest: newest.max(version), serving: Some(version), before, pinned })?;
+        self.save(State {
+            newest: newest.max(version),
+            serving: Some(version),
+            before,
+            pinned,
+            quarantined,
+        })?;
         for old in self.versions()? {
             if ![Some(version), before, pinned].contains(&Some(old)) {
                 fs::remove_dir_all(self.path(old)).map_err(|error| self.cannot(error))?;
@@ -220,7 +273,7 @@ impl State {
     fn of(versions: &[u64]) -> Self {
         let mut newest = versions.iter().rev().copied();
         let serving = newest.next();
-        Self { newest: serving.unwrap_or(0), serving, before: newest.next(), pinned: None }
+        Self { newest: serving.unwrap_or(0), serving, before: newest.next(), ..Self::default() }
     }
 }
 

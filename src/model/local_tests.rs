@@ -102,8 +102,10 @@ fn f27_a_damaged_state_is_made_anew_of_what_is_there() {
     for damaged in all {
         fs::write(&path, &damaged).unwrap();
         let told = String::from_utf8_lossy(&damaged);
-        assert_eq!((here.boot().0, here.open().state().newest), (Some(2), 2), "{told:?}");
+        let found = here.open();
+        assert_eq!((found.state().serving, found.state().newest), (Some(2), 2), "{told:?}");
     }
+    assert_eq!(here.boot().0, Some(2));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
 use super::ModelHandle;
+use super::bake::Fault;
 use super::bundle::Refusal;
 
 /// The reasons for which a look at the store comes to nothing.
@@ -21,6 +22,8 @@ const STORE_REASONS: [&str; 8] =
 #[derive(Clone, Debug, Default)]
 pub struct ModelMetrics {
     pub(super) swaps: Counter,
+    pub(super) rollbacks: Family<Reason, Counter>,
+    pub(super) baking: Gauge,
     pub(super) refused: Family<Reason, Counter>,
     pub(super) store_errors: Family<Reason, Counter>,
     pub(super) checked: Gauge<f64, AtomicU64>,
@@ -49,7 +52,20 @@ impl ModelMetrics {
         for reason in STORE_REASONS {
             drop(self.store_errors.get_or_create(&Reason { reason }));
         }
+        for reason in Fault::REASONS {
+            drop(self.rollbacks.get_or_create(&Reason { reason }));
+        }
         registry.register_collector(Box::new(Serving(handle)));
+        registry.register(
+            "sidelong_model_rollbacks",
+            "Models that went back by themselves, since they did not do well; they do not serve here again",
+            self.rollbacks.clone(),
+        );
+        registry.register(
+            "sidelong_model_baking",
+            "Whether the model in force is being watched, since it is new: 1 or 0",
+            self.baking.clone(),
+        );
         registry.register(
             "sidelong_model_swaps",
             "Models that took the place of another one",

@@ -4,6 +4,7 @@
 //! A sidecar's [`watcher`] follows it, checks what comes and puts it into the [`ModelSlot`]; what was good lately lies on the
 //! local disk ([`local`]), so that a start needs nobody.
 
+pub mod bake;
 pub mod bundle;
 pub mod local;
 pub mod metrics;

@@ -31,8 +31,8 @@ impl ModelSlot {
 
     /// Serves `model` from the next batch on. Batches under way finish with the one they loaded, which
     /// is freed after the last of them.
-    pub fn swap(&self, model: Model) -> Arc<Model> {
-        self.current.swap(Arc::new(model))
+    pub fn swap(&self, model: impl Into<Arc<Model>>) -> Arc<Model> {
+        self.current.swap(model.into())
     }
 
     /// A reader of this slot.

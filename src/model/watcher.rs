@@ -7,18 +7,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::bake::{Bake, Previous};
 use super::bundle::{Blobs, Bundle, Digest, Measure, Refusal, Trust, check_blobs, check_manifest};
-use super::local::{Local, LocalError};
+use super::local::{Local, LocalError, Quarantined};
 use super::metrics::{ModelMetrics, Reason};
 use super::registry::{Pointer, Registry, RegistryError};
 use super::store::ETag;
 use super::{Model, ModelSlot};
 use crate::net::chain;
+use crate::pipeline::Totals;
 
 /// Looks come after 0.8 to 1.2 times the interval: a thousand sidecars must not ask at once.
 const JITTER: std::ops::Range<f64> = 0.8..1.2;
+/// How often what came of the model that serves is looked at.
+const HEED: Duration = Duration::from_secs(10);
 
 /// How a store is followed.
 #[derive(Clone, Debug)]
@@ -27,6 +32,8 @@ pub struct Following {
     pub interval: Duration,
     /// How long one look may take.
     pub timeout: Duration,
+    /// How long a model is watched after it was swapped in.
+    pub bake: Duration,
     /// Whose signatures count.
     pub trust: Trust,
     /// Bytes that the blobs of a model may have.
@@ -47,6 +54,11 @@ pub struct Watcher {
     known: Option<ETag>,
     /// The newest version that was ever trusted.
     newest: u64,
+    /// What came of the models that served.
+    totals: Arc<Totals>,
+    bake: Bake,
+    /// What models consist of that went back by themselves since the start.
+    quarantined: Vec<Digest>,
 }
 
 /// What came of one look.
@@ -72,6 +84,9 @@ pub enum WatchError {
     /// The folder of local models.
     #[error(transparent)]
     Local(#[from] LocalError),
+    /// It went back by itself before.
+    #[error(transparent)]
+    Quarantined(#[from] Quarantined),
     /// The store has lost its champion, or is not the one that it was.
     #[error(
         "the store names no champion any more; look whether it is the right one, and whether it is mounted"
@@ -106,16 +121,19 @@ pub fn boot(local: Option<&Local>, model: &str, following: &Following, metrics: 
 // === impl Watcher ===
 
 impl Watcher {
-    /// Follows the champion of `registry` into `slot`.
+    /// Follows the champion of `registry` into `slot`; `totals` says what comes of it.
     pub fn new(
         slot: Arc<ModelSlot>,
         registry: Registry,
         local: Option<Local>,
         following: Following,
         metrics: ModelMetrics,
+        totals: Arc<Totals>,
     ) -> Self {
         let newest = local.as_ref().map_or(0, |local| local.state().newest);
-        Self { slot, registry, local, following, metrics, known: None, newest }
+        let bake = Bake::new(following.bake);
+        let (known, quarantined) = (None, Vec::new());
+        Self { slot, registry, local, following, metrics, known, newest, totals, bake, quarantined }
     }
 
     /// Follows until it is told to stop.
@@ -129,11 +147,40 @@ impl Watcher {
                 }
             }
             let pause = self.following.interval.mul_f64(rand::rng().random_range(JITTER));
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(pause) => {}
+            let next = Instant::now() + pause;
+            while Instant::now() < next {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep_until(next.min(Instant::now() + HEED)) => {}
+                }
+                self.heed();
             }
         }
+    }
+
+    /// Looks at what came of the model that serves, and goes back from one that does not do well.
+    fn heed(&mut self) {
+        let (now, counts) = (Instant::now(), self.totals.counts());
+        let found = self.bake.judge(now, counts);
+        self.bake.note(now, counts);
+        if let Some((fault, Previous { model, content })) = found {
+            let bad = self.slot.swap(model);
+            self.metrics.rollbacks.get_or_create(&Reason { reason: fault.reason() }).inc();
+            let serves = &self.slot.handle().current().version;
+            tracing::error!(version = bad.version, %fault, serves, "a new model does not do well; the one before serves again");
+            self.quarantined.push(content);
+            if let Some(local) = &mut self.local
+                && let Err(error) = local.quarantine(content)
+            {
+                tracing::warn!(error = %chain(&error), "it could not be noted on disk: it may serve after the next start");
+            }
+        }
+        self.metrics.baking.set(self.bake.is_on().into());
+    }
+
+    fn is_quarantined(&self, content: Digest) -> bool {
+        let on_disk = self.local.as_ref().is_some_and(|local| local.is_quarantined(content));
+        on_disk || self.quarantined.contains(&content)
     }
 
     /// Looks once.
@@ -190,6 +237,10 @@ impl Watcher {
                 return Err(refusal.into());
             }
         };
+        if self.is_quarantined(manifest.content()) {
+            self.known = Some(etag);
+            return Err(Quarantined(version).into());
+        }
         let mut blobs = Blobs::new();
         for file in &manifest.files {
             blobs.insert(file.sha256, self.registry.blob(file.sha256, file.size).await?.to_vec());
@@ -223,7 +274,9 @@ impl Watcher {
             // A full disk costs the next start its model, not this one.
             tracing::warn!(error = %chain(&error), version, "the model serves, but could not be kept on disk");
         }
-        drop(self.slot.swap(model));
+        let previous = Previous { model: self.slot.swap(model), content: bundle.manifest.content() };
+        self.bake.begin(Instant::now(), self.totals.counts(), previous);
+        self.metrics.baking.set(self.bake.is_on().into());
         self.metrics.swaps.inc();
         Ok(Outcome::Swapped(version))
     }
@@ -244,6 +297,7 @@ impl Watcher {
             WatchError::Refused(refusal) | WatchError::Registry(RegistryError::Refused(refusal)) => {
                 (&self.metrics.refused, refusal.reason())
             }
+            WatchError::Quarantined(_) => (&self.metrics.refused, "quarantined"),
             WatchError::Registry(RegistryError::Store(error)) => (&self.metrics.store_errors, error.reason()),
             WatchError::Registry(_) => (&self.metrics.store_errors, "content"),
             WatchError::Local(_) => (&self.metrics.store_errors, "local"),

@@ -5,6 +5,7 @@ use crate::detect::Hybrid;
 use crate::model::bundle::{Origin, SigningKey};
 use crate::model::registry::Promotion;
 use crate::model::store::{MemoryStore, ObjectName, Store, When};
+use crate::pipeline::Tally;
 
 struct World {
     store: Store,
@@ -12,6 +13,7 @@ struct World {
     key: SigningKey,
     slot: Arc<ModelSlot>,
     metrics: ModelMetrics,
+    totals: Arc<Totals>,
     folder: tempfile::TempDir,
 }
 
@@ -24,6 +26,7 @@ impl World {
             key: SigningKey::from_pem(&SigningKey::generate_pem().unwrap()).unwrap(),
             slot: Arc::new(ModelSlot::new(Model::builtin())),
             metrics: ModelMetrics::default(),
+            totals: Arc::default(),
             folder: tempfile::tempdir().unwrap(),
         }
     }
@@ -32,6 +35,7 @@ impl World {
         Following {
             interval: Duration::from_millis(1),
             timeout: Duration::from_secs(30),
+            bake: Duration::from_secs(900),
             trust: Trust::new([self.key.public()], []),
             max_bytes: 1 << 20,
             clock: || 1_000,
@@ -40,8 +44,9 @@ impl World {
 
     fn watcher(&self) -> Watcher {
         let local = Local::open(self.folder.path()).unwrap();
-        let (slot, metrics) = (Arc::clone(&self.slot), self.metrics.clone());
-        Watcher::new(slot, self.registry.clone(), Some(local), self.following(), metrics)
+        let (slot, metrics, totals) =
+            (Arc::clone(&self.slot), self.metrics.clone(), Arc::clone(&self.totals));
+        Watcher::new(slot, self.registry.clone(), Some(local), self.following(), metrics, totals)
     }
 
     async fn promote(&self, z_threshold: f64, key: &SigningKey) -> u64 {
@@ -236,4 +241,57 @@ async fn a_store_that_has_lost_its_champion_is_no_good_look() {
     assert!(matches!(watcher.look().await.unwrap_err(), WatchError::Lost));
     assert_eq!(world.metrics.checked.get(), checked);
     assert_eq!(world.metrics.store_errors.get_or_create(&Reason { reason: "lost" }).get(), 1);
+}
+
+#[tokio::test]
+async fn c8_a_model_that_does_not_do_well_goes_back_and_does_not_come_again() {
+    let world = World::new();
+    let mut watcher = world.watcher();
+    world.promote(4.0, &world.key).await;
+    watcher.look().await.unwrap();
+    watcher.heed();
+    world.promote(5.0, &world.key).await;
+    assert_eq!(watcher.look().await.unwrap(), Outcome::Swapped(2));
+    assert_eq!((world.serving(), world.metrics.baking.get()), (2, 1));
+    // A thousand alerts where none was allowed yet.
+    let mut tally = Tally::default();
+    (tally.alerts, tally.allowed_ms) = (1_000, 60_000);
+    world.totals.add(&tally);
+    watcher.heed();
+    let rollbacks = world.metrics.rollbacks.get_or_create(&Reason { reason: "alerts" }).get();
+    assert_eq!((world.serving(), world.metrics.baking.get(), rollbacks), (1, 0, 1));
+    assert_eq!(watcher.look().await.unwrap(), Outcome::Unchanged);
+
+    // Not after a restart, and not under another number.
+    let local = Local::open(world.folder.path()).unwrap();
+    let first = boot(Some(&local), "m", &world.following(), &world.metrics);
+    assert_eq!(first.number, 1);
+    world.slot.swap(first);
+    let mut watcher = world.watcher();
+    assert!(matches!(watcher.look().await.unwrap_err(), WatchError::Quarantined(Quarantined(2))));
+    assert_eq!(watcher.look().await.unwrap(), Outcome::Unchanged);
+    let back = Promotion { key: &world.key, reason: "again", evaluation: None, now_ms: 2 };
+    world.registry.roll_back(2, &world.following().trust, back).await.unwrap();
+    assert!(matches!(watcher.look().await.unwrap_err(), WatchError::Quarantined(Quarantined(3))));
+    assert_eq!((world.serving(), world.refused("quarantined")), (1, 2));
+
+    // Until somebody lets it.
+    Local::open(world.folder.path()).unwrap().lift_quarantine().unwrap();
+    let mut watcher = world.watcher();
+    assert_eq!(watcher.look().await.unwrap(), Outcome::Swapped(3));
+}
+
+#[tokio::test]
+async fn c8_the_first_model_of_a_store_goes_back_to_the_built_in_one() {
+    let world = World::new();
+    let mut watcher = Watcher { local: None, ..world.watcher() };
+    world.promote(4.0, &world.key).await;
+    watcher.look().await.unwrap();
+    let mut tally = Tally::default();
+    tally.not_finite = 1;
+    world.totals.add(&tally);
+    watcher.heed();
+    assert_eq!((world.serving(), world.slot.handle().current().source.name()), (0, "builtin"));
+    let mut watcher = Watcher { known: None, ..watcher };
+    assert!(matches!(watcher.look().await.unwrap_err(), WatchError::Quarantined(_)));
 }

@@ -17,6 +17,7 @@ mod observe;
 mod replicas;
 mod settings;
 mod tally;
+mod totals;
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,7 @@ pub use holdings::Holding;
 pub use memory::{Forgotten, Memory};
 pub use settings::{Limits, Settings};
 pub use tally::{Reason, Tally};
+pub use totals::{Counts, Totals};
 
 /// Scores batches. Shared by all scorers; one batch runs on one thread.
 #[derive(Debug)]
@@ -55,6 +57,7 @@ pub struct Pipeline {
     heirs: Heirs,
     elections: replicas::Elections,
     injected: Arc<AtomicUsize>,
+    totals: Arc<Totals>,
 }
 
 /// By which way a batch came, and where its scores go.
@@ -127,12 +130,24 @@ impl Pipeline {
             heirs: Heirs::default(),
             elections: replicas::Elections::default(),
             injected: Arc::default(),
+            totals: Arc::default(),
         }
     }
 
     /// Scores every selected series of the visiting batch. Never fails: what cannot be scored is counted
     /// and skipped, and the batch itself is never touched.
     pub fn score(&self, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
+        let tally = self.walk(visit, out);
+        self.totals.add(&tally);
+        tally
+    }
+
+    /// What came of all batches.
+    pub fn totals(&self) -> Arc<Totals> {
+        Arc::clone(&self.totals)
+    }
+
+    fn walk(&self, visit: &Visit<'_>, out: &mut impl Emit) -> Tally {
         let model = self.model.current(); // one version for the whole batch
         let settings = self.settings(); // and one set of rules
         let board = settings.board(); // and of contexts

@@ -260,7 +260,7 @@ impl<'a, E: Emit> Observer<'a, E> {
             self.tally.scored_ms += since_ms as u64;
             self.tally.allowed_ms += (since_ms as f64 * plan.demands.budget.a_week()) as u64;
         }
-        self.tally.scored += 1;
+        self.tally.count_score(score);
         self.tally.anomalous += u64::from(standing == Standing::Anomalous);
     }
 

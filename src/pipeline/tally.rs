@@ -1,5 +1,6 @@
 //! What came of one batch: counted locally, added to the metrics once.
 
+use super::totals::{PLACES, place};
 use crate::signals::absence::Cause;
 
 /// Why something passed without a score. The data itself always passes.
@@ -67,6 +68,10 @@ pub struct Tally {
     pub inherited: u64,
     /// Series that became absent, by how they stopped.
     pub absences: [u64; Cause::ALL.len()],
+    /// Scores that were no numbers.
+    pub not_finite: u64,
+    /// Scores by how high they were, on the scale of [`Counts`](super::Counts).
+    pub(super) scores: [u32; PLACES],
     unscored: [u64; Reason::ALL.len()],
 }
 
@@ -119,6 +124,14 @@ impl Reason {
 // === impl Tally ===
 
 impl Tally {
+    /// Counts a score.
+    #[inline]
+    pub(super) fn count_score(&mut self, score: f64) {
+        self.scored += 1;
+        self.scores[place(score)] += 1;
+        self.not_finite += u64::from(!score.is_finite());
+    }
+
     /// Counts what passes without a score.
     #[inline]
     pub fn unscored(&mut self, reason: Reason, count: u64) {

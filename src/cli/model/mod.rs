@@ -2,6 +2,7 @@
 
 mod keygen;
 mod pin;
+mod quarantine;
 mod show;
 
 use std::io;
@@ -43,6 +44,7 @@ enum Command {
     Promote(Promote),
     Rollback(Rollback),
     Pin(pin::Pin),
+    Quarantine(quarantine::Quarantine),
 }
 
 const EXAMPLES: &str = "\
@@ -158,6 +160,7 @@ pub(super) fn run(args: &ModelArgs) -> anyhow::Result<()> {
         Command::Keygen(keygen) => keygen.run(),
         Command::Export(export) => export.run(),
         Command::Pin(pin) => pin.run(),
+        Command::Quarantine(quarantine) => quarantine.run(),
         Command::Ls(ls) => until_read(runtime.block_on(ls.run(&mut io::stdout().lock()))),
         Command::Show(show) => until_read(runtime.block_on(show.run(&mut io::stdout().lock()))),
         Command::Diff(diff) => until_read(runtime.block_on(diff.run(&mut io::stdout().lock()))),

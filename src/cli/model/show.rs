@@ -173,6 +173,7 @@ fn told(bundle: &Bundle) -> anyhow::Result<Value> {
         "model": manifest.model,
         "version": manifest.version,
         "sha256": bundle.sha256().to_string(),
+        "content": manifest.content().to_string(),
         "signedBy": signed.key_id,
         "schema": manifest.schema,
         "runtime": { "from": manifest.runtime[0], "to": manifest.runtime[1] },

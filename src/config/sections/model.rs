@@ -32,6 +32,10 @@ pub struct ModelSection {
     pub poll_interval: PromDuration,
     /// How long one look may take, with all that it fetches.
     pub timeout: PromDuration,
+    /// How long a model is watched after it was swapped in. If its series alert more than three times as often as before and than
+    /// their rules allow, or its scores are distributed otherwise, the model before serves again, and this one no more; 0s does not
+    /// watch.
+    pub bake: PromDuration,
     /// The blobs of a model together are not larger.
     pub max_size: ByteSize,
 }
@@ -48,6 +52,7 @@ impl Default for ModelSection {
             revoked_keys: Vec::new(),
             poll_interval: PromDuration::from_secs(30),
             timeout: PromDuration::from_secs(60),
+            bake: PromDuration::from_secs(15 * 60),
             max_size: ByteSize::from_mib(16),
         }
     }

@@ -229,8 +229,8 @@ fn is_within(version: &str, oldest: &str, newest: &str) -> bool {
 // === impl Refusal ===
 
 impl Refusal {
-    /// All that [`Self::reason`] gives, and `local` for one of these in the local folder.
-    pub const REASONS: [&'static str; 17] = [
+    /// All that [`Self::reason`] gives; `local` for one of these in the local folder, and `quarantined` for what went back by itself.
+    pub const REASONS: [&'static str; 18] = [
         "unsigned",
         "unknown_key",
         "revoked_key",
@@ -248,6 +248,7 @@ impl Refusal {
         "golden",
         "slow",
         "local",
+        "quarantined",
     ];
 
     /// The `reason` of `sidelong_model_refused_total`.

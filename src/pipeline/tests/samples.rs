@@ -73,6 +73,19 @@ fn a_remembered_score_survives_a_model_swap() {
 }
 
 #[test]
+fn c8_what_came_of_all_batches_is_counted_for_who_watches_the_model() {
+    let mut house = House::new(EVERYTHING);
+    let next = house.warm();
+    let before = house.pipeline.totals().counts();
+    house.one(next, 500.0);
+    house.one(next, 500.0);
+    let since = house.pipeline.totals().counts().since(&before);
+    assert_eq!((since.alerts, since.scored(), since.not_finite), (1, 1, 0), "a retry is no observation");
+    assert_eq!(since.allowed_ms, MINUTE as u64);
+    assert!(before.scored() > 10 && before.scores[0] > 0);
+}
+
+#[test]
 fn a_sample_that_is_not_newer_teaches_nothing_and_is_counted() {
     let mut house = House::new(EVERYTHING);
     let next = house.warm();
