@@ -42,6 +42,7 @@ help: ## print this manual
 #?                with broken links denied, shellcheck, cargo-deny.
 #? make bench     release build, then the table of benches/rig against vmagent in the same run. BENCH=quick (about
 #?                3 minutes, the figures that gate) or BENCH=full (about 25; wants a quiet machine).
+#? make bench-train  how long fits take beside statsmodels and scikit-learn, in one run.
 #? make detection  every figure of docs/detection.md and docs/forecasts.md from the labelled series in DETECTION_DATA (default
 #?                ../shared/detection-dev). DETECTION=quality, ablation, family, forecast, entities, rollout or speed for one of its tables.
 #? make fuzz      every fuzz target for FUZZ_SECONDS (20) each, from the kept corpus. Its first build takes ten minutes.
@@ -95,6 +96,12 @@ detection:
 	@python3 -c 'import numpy' 2>/dev/null || { test -x $(SIDELONG_CACHE)/numpy/bin/python || python3 -m venv $(SIDELONG_CACHE)/numpy; $(SIDELONG_CACHE)/numpy/bin/python -m pip install --quiet numpy; }
 	@PYTHON=$$(python3 -c 'import numpy, sys; print(sys.executable)' 2>/dev/null || echo $(SIDELONG_CACHE)/numpy/bin/python) \
 		SIDELONG=$(abspath $(TARGET))/release/sidelong benches/detection/run $(DETECTION)
+
+.PHONY: bench-train
+bench-train:
+	@test -x $(SIDELONG_CACHE)/bench-train/bin/python || { python3 -m venv $(SIDELONG_CACHE)/bench-train; \
+		$(SIDELONG_CACHE)/bench-train/bin/python -m pip install --quiet statsmodels==0.15.0 scikit-learn==1.9.1 numpy==2.4.6; }
+	cargo bench --quiet --bench train | $(SIDELONG_CACHE)/bench-train/bin/python benches/train/run.py
 
 .PHONY: fuzz
 fuzz:

@@ -10,6 +10,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use serde::de::DeserializeOwned;
 
+use super::model::{read, usable};
 use super::source::wrong;
 use crate::backtest::{Corridor, CorridorError, Entity, Incidents, Series};
 use crate::config::Config;
@@ -31,6 +32,9 @@ pub(super) struct JudgeArgs {
     /// Which detector judges, whatever the rule says; hybrid by default.
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Method::ALL.map(Method::name)))]
     detector: Option<String>,
+    /// The folder of a bundle whose model judges, as train and model export write one; by default the model that is built in.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "without")]
+    model: Option<PathBuf>,
     /// Judge the rate per second of a counter in place of the value, whatever the series is called.
     #[arg(long)]
     counter: bool,
@@ -70,7 +74,10 @@ impl JudgeArgs {
         let without: Parts = self.without.iter().filter_map(|name| Part::named(name)).collect();
         Ok(Judge {
             board: self.context.board()?,
-            model: Arc::new(Model::without(without)),
+            model: Arc::new(match &self.model {
+                Some(folder) => usable(&read(folder)?).context("--model")?,
+                None => Model::without(without),
+            }),
             rule: RawRule { kind, detector, ..rule },
         })
     }

@@ -9,6 +9,7 @@ mod explanation;
 mod forecast;
 mod hybrid;
 mod kept;
+mod priors;
 mod zone;
 
 use kept::Kept;
@@ -21,7 +22,9 @@ pub use explanation::{
     Window,
 };
 pub use forecast::{Foretold, Horizon, HorizonError, Horizons, Outlook};
+pub use hybrid::ORDER as LAGS;
 pub use hybrid::{Hybrid, JointExplanation, Method, Part, Parts, Together, forest};
+pub use priors::{Prior, Priors};
 pub use zone::Zone;
 
 /// Score of a value outside the range that the rule allows (vmanomaly's convention).
@@ -105,6 +108,16 @@ impl Detector {
         match self {
             Self::Hybrid(hybrid) => hybrid.explain(state.learned.as_deref()?, timestamp_ms, value, demands),
             Self::Broken(how) => how.break_now(),
+        }
+    }
+
+    /// Has `state`, which is new, begin from what the series of its kind have in common; `value` gives the values of its labels.
+    pub fn begin<'a>(&self, state: &mut State, value: impl FnOnce(&str) -> Option<&'a str>) {
+        if let Self::Hybrid(hybrid) = self
+            && let Some(prior) = hybrid.priors.of(value)
+            && state.is_blank()
+        {
+            state.learned = Some(Box::new(hybrid::State::beginning_at(prior)));
         }
     }
 
@@ -247,7 +260,7 @@ impl State {
     /// Whether nothing was learned.
     #[inline]
     pub fn is_blank(&self) -> bool {
-        self.learned.is_none() && self.joint.is_none()
+        self.samples_seen() == 0 && self.joint.is_none()
     }
 
     /// How many samples have taught this state.

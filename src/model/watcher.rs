@@ -4,10 +4,9 @@
 //! deadline, for everything that it fetches, so that a store that hangs or trickles is given up like one that is gone.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::Rng as _;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bake::{Bake, Previous};
@@ -151,7 +150,7 @@ impl Watcher {
             while Instant::now() < next {
                 tokio::select! {
                     () = stop.cancelled() => return,
-                    () = tokio::time::sleep_until(next.min(Instant::now() + HEED)) => {}
+                    () = tokio::time::sleep(HEED.min(next.saturating_duration_since(Instant::now()))) => {}
                 }
                 self.heed();
             }

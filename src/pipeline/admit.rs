@@ -161,6 +161,8 @@ impl<'a> Admission<'a> {
         // Also of this series, where it comes back: what it has sent before ends before it begins anew.
         self.pipeline.bid_farewells(self.visit.scope, self.replica, observer);
         let id = table.insert(&newcomer, rule, self.settings.generation).ok_or(Reason::SeriesLimit)?;
+        let detector = observer.detector;
+        table.with(id, |series| detector.begin(&mut series.state, |label| series.labels.get(label)));
         let (pipeline, settings, tally) = (self.pipeline, self.settings, &mut observer.tally);
         match estate {
             Some(estate) => pipeline.endow(settings, id, estate, tally),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::groups::Groups;
 use super::sketch::{Pick, Sketch};
-use crate::detect::Hybrid;
 use crate::detect::forest::INPUTS;
+use crate::detect::{Hybrid, Priors};
 use crate::model::bundle::{Bundle, Origin};
 use crate::shard::Shard;
 
@@ -47,6 +48,9 @@ pub struct Part {
     /// What was seen of it.
     pub seen: Seen,
     picks: Vec<Vec<Pick>>,
+    /// Series of a kind, where they are to be fitted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    groups: Option<Groups>,
 }
 
 /// Looks at the series of one shard.
@@ -56,13 +60,14 @@ pub struct Gatherer {
     shard: Shard,
     seen: Seen,
     sketch: Sketch,
+    groups: Option<Groups>,
 }
 
 /// Why parts make no whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum MergeError {
     /// They are to be grown in different ways.
-    #[error("the parts were made with different --seed, --trees or --warm-up")]
+    #[error("the parts were made with different --seed, --trees, --warm-up or --group-by")]
     Growth,
     /// They are of different divisions, or one is there twice, or missing.
     #[error("the parts are not each of 1/{of} to {of}/{of} once; there are {there}")]
@@ -116,7 +121,24 @@ impl Seen {
 impl Gatherer {
     /// Has seen nothing yet.
     pub fn new(growth: Growth, shard: Shard) -> Self {
-        Self { growth, shard, seen: Seen::default(), sketch: Sketch::new(growth.seed, growth.trees) }
+        Self {
+            growth,
+            shard,
+            seen: Seen::default(),
+            sketch: Sketch::new(growth.seed, growth.trees),
+            groups: None,
+        }
+    }
+
+    /// The same, which fits a model to the series of each value of the label `by`, too.
+    #[must_use]
+    pub fn grouped_by(self, by: Option<String>) -> Self {
+        Self { groups: by.map(|by| Groups::new(by, self.growth.seed)), ..self }
+    }
+
+    /// Series of a kind, where they are to be fitted.
+    pub fn groups(&mut self) -> Option<&mut Groups> {
+        self.groups.as_mut()
     }
 
     /// How the forest is to be grown.
@@ -143,8 +165,8 @@ impl Gatherer {
 
     /// What it comes to.
     pub fn finish(self) -> Part {
-        let Self { growth, shard, seen, sketch } = self;
-        Part { growth, shard, seen, picks: sketch.picks() }
+        let Self { growth, shard, seen, sketch, groups } = self;
+        Part { growth, shard, seen, picks: sketch.picks(), groups }
     }
 }
 
@@ -164,17 +186,32 @@ impl Part {
             let there = shards.iter().map(Shard::to_string).collect::<Vec<_>>().join(", ");
             return Err(MergeError::Shards { of, there });
         }
-        let growth = parts[0].growth;
-        let fits = |part: &Self| part.growth == growth && part.picks.len() == growth.trees;
+        let (growth, by) = (parts[0].growth, parts[0].group_by().map(str::to_owned));
+        let fits = |part: &Self| {
+            part.growth == growth && part.picks.len() == growth.trees && part.group_by() == by.as_deref()
+        };
         if !parts.iter().all(fits) {
             return Err(MergeError::Growth);
         }
-        let mut whole = Gatherer::new(growth, Shard::ALL);
+        let mut whole = Gatherer::new(growth, Shard::ALL).grouped_by(by);
         for part in parts {
             whole.seen.add(&part.seen);
             whole.sketch.merge(Sketch::of(growth.seed, part.picks));
+            if let (Some(groups), Some(others)) = (&mut whole.groups, part.groups) {
+                groups.merge(others);
+            }
         }
         Ok(whole.finish())
+    }
+
+    /// The label by which series are grouped.
+    fn group_by(&self) -> Option<&str> {
+        self.groups.as_ref().map(|groups| groups.by.as_str())
+    }
+
+    /// Where new series begin, by what those of their kind have in common. Takes a second or so for each group.
+    pub fn priors(&self) -> Priors {
+        self.groups.as_ref().map(Groups::fit).unwrap_or_default()
     }
 
     /// A candidate called `model`, made at `created_ms`, with the forest that was grown. All else of it is that of the built-in
@@ -183,7 +220,7 @@ impl Part {
     /// # Errors
     ///
     /// [`MergeError::Empty`].
-    pub fn candidate(&self, model: &str, created_ms: i64) -> Result<Bundle, MergeError> {
+    pub fn candidate(&self, model: &str, created_ms: i64, priors: Priors) -> Result<Bundle, MergeError> {
         let Growth { seed, trees, warm_up } = self.growth;
         if self.seen.windows == 0 {
             return Err(MergeError::Empty(warm_up));
@@ -202,7 +239,7 @@ impl Part {
             lineage.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let window_ms = self.seen.span_ms.map(|[first, last]| [first, last.saturating_add(1)]);
         let origin = Origin { model: model.to_owned(), created_ms, window_ms, lineage, ..Origin::default() };
-        Ok(Bundle::candidate(&Hybrid { forest, ..Hybrid::default() }, origin))
+        Ok(Bundle::candidate(&Hybrid { forest, priors, ..Hybrid::default() }, origin))
     }
 }
 
@@ -227,6 +264,6 @@ mod tests {
 
     #[test]
     fn nothing_makes_no_model() {
-        assert_eq!(part(1, 1, 1).candidate("m", 0), Err(MergeError::Empty(600)));
+        assert_eq!(part(1, 1, 1).candidate("m", 0, Priors::default()), Err(MergeError::Empty(600)));
     }
 }

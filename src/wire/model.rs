@@ -7,13 +7,19 @@ use prost::Message as _;
 
 use super::generated::sidelong::model::v1 as proto;
 use crate::detect::forest::{Forest, INPUTS, LEAVES, NODES, Tree};
-use crate::detect::{Hybrid, Together, forest};
+use crate::detect::{Hybrid, Prior, Priors, Together, forest};
 use crate::model::bundle::{Calibration, Case, Digest, File, Golden, Kind, Manifest, Parent, Signed};
 
 /// Trees of a forest at the most: a sample is to be scored in about a hundred nanoseconds.
 pub const MAX_TREES: usize = 400;
 /// Samples of golden vectors at the most, and of one case.
 const MAX_GOLDEN: usize = 100_000;
+/// Groups of priors at the most, and bytes of the name of one.
+const MAX_GROUPS: usize = 4_096;
+const MAX_NAME: usize = 1_024;
+/// Most terms of either kind, and most differences.
+const MAX_TERMS: u32 = 5;
+const MAX_DIFFERENCES: u32 = 2;
 /// No constant and no length of a path is larger.
 const LARGEST: f64 = 1e6;
 
@@ -120,6 +126,7 @@ fn kind_number(kind: Kind) -> proto::Kind {
         Kind::Forest => proto::Kind::Forest,
         Kind::JointForest => proto::Kind::JointForest,
         Kind::Golden => proto::Kind::Golden,
+        Kind::Priors => proto::Kind::Priors,
     }
 }
 
@@ -129,6 +136,7 @@ fn kind(number: proto::Kind) -> Result<Kind, Malformed> {
         proto::Kind::Forest => Ok(Kind::Forest),
         proto::Kind::JointForest => Ok(Kind::JointForest),
         proto::Kind::Golden => Ok(Kind::Golden),
+        proto::Kind::Priors => Ok(Kind::Priors),
         proto::Kind::Unspecified => Err(Malformed::Missing("the kind of a file")),
     }
 }
@@ -284,6 +292,60 @@ pub fn decode_golden(bytes: &[u8]) -> Result<Golden, Malformed> {
     let step = |&[largest, second, mean, share]: &[f32; 4]| Together { largest, second, mean, share };
     let joint = parts.iter().map(step).zip(proto.joint_scores).collect();
     Ok(Golden { cases, joint })
+}
+
+/// Priors as bytes.
+pub fn encode_priors(priors: &Priors) -> Vec<u8> {
+    let group = |(value, prior): (&String, &Prior)| {
+        let [p, d, q] = prior.order.map(u32::from);
+        proto::Prior {
+            value: value.clone(),
+            p,
+            d,
+            q,
+            ar: prior.ar.clone(),
+            ma: prior.ma.clone(),
+            weights: prior.weights.to_vec(),
+            error_ratio: prior.error_ratio,
+            series: prior.series,
+            samples: prior.samples,
+        }
+    };
+    let groups = priors.groups.iter().map(group).collect();
+    proto::Priors { label: priors.label.clone(), groups }.encode_to_vec()
+}
+
+/// Reads priors.
+///
+/// # Errors
+///
+/// [`Malformed`].
+pub fn decode_priors(bytes: &[u8]) -> Result<Priors, Malformed> {
+    const PRIORS: &str = "the priors";
+    let proto = proto::Priors::decode(bytes)?;
+    if proto.groups.len() > MAX_GROUPS {
+        return Err(Malformed::TooMany(PRIORS));
+    }
+    let is_name = |name: &String| name.len() <= MAX_NAME;
+    if !is_name(&proto.label) || !proto.groups.iter().all(|group| is_name(&group.value)) {
+        return Err(Malformed::TooMany("a name of the priors"));
+    }
+    let prior = |group: proto::Prior| {
+        let weights = group.weights.as_slice().try_into().map_err(|_| Malformed::Count(PRIORS))?;
+        let agree = group.ar.len() == group.p as usize && group.ma.len() == group.q as usize;
+        if !agree || group.p > MAX_TERMS || group.q > MAX_TERMS || group.d > MAX_DIFFERENCES {
+            return Err(Malformed::Count(PRIORS));
+        }
+        let mut numbers = group.ar.iter().chain(&group.ma).chain(&group.weights);
+        if !numbers.all(|number| number.abs() <= LARGEST) || !(0.0..=LARGEST).contains(&group.error_ratio) {
+            return Err(Malformed::Number(PRIORS));
+        }
+        let order = [group.p as u8, group.d as u8, group.q as u8];
+        let proto::Prior { ar, ma, error_ratio, series, samples, .. } = group;
+        Ok((group.value, Prior { order, ar, ma, weights, error_ratio, series, samples }))
+    };
+    let groups = proto.groups.into_iter().map(prior).collect::<Result<_, Malformed>>()?;
+    Ok(Priors { label: proto.label, groups })
 }
 
 /// Finite, from 0 and not too large.

@@ -38,6 +38,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("arc_swap", &["model", "net/web"]),
     // The index of the series table, and registries.
     ("dashmap", &["series", "inject", "forward/scores"]),
+    // Linear algebra of the ARIMA models.
+    ("nalgebra", &["train"]),
     ("aws_config", &["aws"]),
     ("aws_credential_types", &["aws"]),
     ("aws_sdk_s3", &["aws"]),

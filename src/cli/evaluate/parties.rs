@@ -6,11 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::cli::model::{builtin, find, now_ms, read};
+use crate::cli::model::{MAX_BYTES, builtin, find, read, usable};
 use crate::cli::source::runtime;
 use crate::evaluate::{Party, Sides};
 use crate::model::Model;
-use crate::model::bundle::{Bundle, Measure, Trust};
+use crate::model::bundle::Bundle;
 use crate::model::registry::Registry;
 use crate::model::store::Store;
 
@@ -40,8 +40,6 @@ pub(super) struct Asked {
 
 /// As it is asked for on the command line.
 const BUILTIN: &str = "builtin";
-/// Bundles with more bytes are not looked at.
-const MAX_BYTES: u64 = 64 << 20;
 
 // === impl PartiesArgs ===
 
@@ -81,16 +79,7 @@ impl Asked {
         } else {
             bail!("{which} is no folder with a bundle; a candidate or a version needs --store");
         };
-        let trust = Trust::default();
-        let measure = Measure {
-            model: &bundle.manifest.model,
-            trust: &trust,
-            newest: 0,
-            now_ms: now_ms(),
-            max_bytes: MAX_BYTES,
-            served: true,
-        };
-        let model = bundle.inspect(&measure).with_context(|| format!("{which} cannot serve"))?;
+        let model = usable(&bundle).with_context(|| format!("{which} cannot serve"))?;
         let party = Party {
             name: which.to_owned(),
             content: bundle.manifest.content().to_string(),

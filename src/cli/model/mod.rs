@@ -17,7 +17,8 @@ pub(in crate::cli) use self::show::find;
 use super::source::{is_broken_pipe, runtime};
 use crate::detect::Hybrid;
 use crate::evaluate::{Gate, Receipt};
-use crate::model::bundle::{Bundle, Origin, PublicKey, SigningKey, Trust};
+use crate::model::Model;
+use crate::model::bundle::{Bundle, Measure, Origin, PublicKey, Refusal, SigningKey, Trust};
 use crate::model::registry::{Entry, Promotion, Registry};
 use crate::model::store::Store;
 
@@ -256,6 +257,22 @@ pub(super) fn ensure_no_bundle(folder: &Path) -> anyhow::Result<()> {
 
 pub(super) fn read(folder: &Path) -> anyhow::Result<Bundle> {
     Bundle::read(folder).with_context(|| format!("{} holds no bundle that can be used", folder.display()))
+}
+
+/// Bundles with more bytes are not looked at by those who judge.
+pub(super) const MAX_BYTES: u64 = 64 << 20;
+
+/// The model of `bundle`, whoever signed it, to look at what it says of the past.
+pub(super) fn usable(bundle: &Bundle) -> Result<Model, Refusal> {
+    let trust = Trust::default();
+    bundle.inspect(&Measure {
+        model: &bundle.manifest.model,
+        trust: &trust,
+        newest: 0,
+        now_ms: now_ms(),
+        max_bytes: MAX_BYTES,
+        served: true,
+    })
 }
 
 impl Promote {

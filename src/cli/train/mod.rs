@@ -14,6 +14,7 @@ use super::judge::{JudgeArgs, read_incidents};
 use super::model::ensure_no_bundle;
 use super::source::SourceArgs;
 use crate::backtest::Moment;
+use crate::detect::Priors;
 use crate::shard::Shard;
 use crate::train::{Gatherer, Growth, Part, Seen};
 use watch::Watch;
@@ -55,6 +56,10 @@ pub(super) struct Whole {
     /// Samples of each series before its errors are used.
     #[arg(long, value_name = "COUNT", default_value_t = Growth::default().warm_up)]
     warm_up: u64,
+    /// Fit an ARIMA model to the series of each value of this label, such as __name__: new series begin with what others of their kind have
+    /// in common.
+    #[arg(long, value_name = "LABEL")]
+    group_by: Option<String>,
     #[command(flatten)]
     target: Target,
 }
@@ -150,7 +155,8 @@ impl Whole {
         let mask = self.mask.as_deref().map(|path| read_incidents(path, "--mask")).transpose()?;
         let mask = mask.unwrap_or_default();
         let judge = self.judge.judge()?;
-        let gatherer = Gatherer::new(growth, self.shard.unwrap_or(Shard::ALL));
+        let gatherer =
+            Gatherer::new(growth, self.shard.unwrap_or(Shard::ALL)).grouped_by(self.group_by.clone());
         let mut watch = Watch::new(&judge, &mask, gatherer);
         self.source.replay(&mut watch)?;
         let part = watch.finish();
@@ -183,7 +189,9 @@ impl Merge {
 impl Target {
     fn write_bundle(&self, part: &Part) -> anyhow::Result<()> {
         ensure_no_bundle(&self.out).context("--out")?;
-        let bundle = part.candidate(&self.name, self.created_ms())?;
+        let priors = part.priors();
+        tell_priors(&priors);
+        let bundle = part.candidate(&self.name, self.created_ms(), priors)?;
         bundle.write(&self.out).with_context(|| self.cannot())?;
         println!("{}", told(&part.seen));
         println!("wrote a candidate to {}; next: sidelong model publish --store … {0}", self.out.display());
@@ -205,6 +213,17 @@ impl Target {
 
     fn cannot(&self) -> String {
         format!("cannot write {} (--out)", Path::new(&self.out).display())
+    }
+}
+
+/// The models of groups, and what they are worth.
+fn tell_priors(priors: &Priors) {
+    for (value, prior) in &priors.groups {
+        let ([p, d, q], ratio) = (prior.order, prior.error_ratio);
+        println!(
+            "{}={value}: ARIMA({p},{d},{q}) of {} series, squared errors {ratio:.2} of repeating the last value",
+            priors.label, prior.series
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use crate::backtest::{Corridor, Incidents, Series};
 use crate::cli::judge::{Judge, Suppressed};
 use crate::cli::source::{RowIter, Take};
 use crate::detect::{Calibrated, Explanation};
-use crate::train::{Gatherer, Part};
+use crate::train::{Gatherer, Part, Recent};
 
 /// What comes of the series of a source.
 pub(super) struct Watch<'a> {
@@ -23,6 +23,8 @@ struct Walker<'a> {
     suppressed: Suppressed<'a>,
     incidents: Vec<[i64; 2]>,
     samples: u64,
+    /// What is fitted, where series are grouped.
+    recent: Recent,
 }
 
 // === impl Watch ===
@@ -34,6 +36,14 @@ impl<'a> Watch<'a> {
 
     pub(super) fn finish(mut self) -> Part {
         let warm_up = self.gatherer.growth().warm_up;
+        if let Some(groups) = self.gatherer.groups() {
+            for (series, walker) in &self.walkers {
+                let label = series.labels().find(|(name, _)| *name == groups.by);
+                if let Some((_, value)) = label {
+                    groups.offer(value, walker.fingerprint, &walker.recent);
+                }
+            }
+        }
         let used = self.walkers.values().filter(|walker| walker.samples > warm_up).count();
         self.gatherer.seen().series = used as u64;
         self.gatherer.finish()
@@ -64,6 +74,7 @@ impl Take for Watch<'_> {
                     .map(|(_, incident)| [incident.from_ms, incident.to_ms])
                     .collect(),
                 samples: 0,
+                recent: Recent::default(),
             };
             self.walkers.insert(series.clone(), walker);
         }
@@ -80,15 +91,16 @@ impl Take for Watch<'_> {
 impl Walker<'_> {
     fn step(&mut self, sample: crate::batch::Sample, gatherer: &mut Gatherer) {
         let at_ms = sample.timestamp_ms;
-        if self.corridor.hear(sample).is_none() {
-            return;
-        }
+        let Some(said) = self.corridor.hear(sample) else { return };
         self.samples += 1;
         gatherer.seen().sample(at_ms);
         let is_incident = self.incidents.iter().any(|[from, to]| (*from..*to).contains(&at_ms));
         if is_incident || self.suppressed.at(at_ms) {
             gatherer.seen().masked += 1;
             return;
+        }
+        if gatherer.groups().is_some() {
+            self.recent.push(at_ms, said.judged);
         }
         if self.samples <= gatherer.growth().warm_up {
             return;

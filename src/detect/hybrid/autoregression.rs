@@ -10,12 +10,16 @@ use super::math::clip;
 use crate::detect::explanation::Window;
 use crate::detect::kept::kept;
 
-/// How many values back the forecast looks.
-pub(super) const ORDER: usize = 4;
+/// How many values back the short-term forecast looks.
+pub const ORDER: usize = 4;
 const INPUTS: usize = ORDER + 1;
 /// Elements on and above the diagonal of a symmetric matrix of `INPUTS` rows.
 const TRIANGLE: usize = INPUTS * (INPUTS + 1) / 2;
 const FORGET: f64 = 1.0 - 1.0 / 4_000.0;
+/// Variance of each weight, of standardised inputs, where nothing is known of it; and of one that was learned offline, which is worth
+/// about a hundred samples.
+const UNKNOWN: f32 = 10.0;
+const PRIOR_VARIANCE: f32 = 0.01;
 /// Where the trace of the inverse correlation grows beyond, nothing excites the inputs: it is scaled back.
 const LARGEST_TRACE: f64 = 1e5;
 /// Standard deviations up to which an error teaches the weights, the mean and the variances.
@@ -111,8 +115,13 @@ impl Autoregression {
     ) {
         if seen == 0 {
             (self.mean, self.lags, self.deviation) = (value, [value; ORDER], least.sqrt());
-            self.weights[0] = 1.0;
-            self.forget_inputs();
+            match self.has_prior() {
+                true => self.know_inputs(PRIOR_VARIANCE),
+                false => {
+                    self.weights[0] = 1.0;
+                    self.forget_inputs();
+                }
+            }
             return;
         }
         // A forecast across a gap is not one step ahead: its error says nothing of the weights.
@@ -192,12 +201,27 @@ impl Autoregression {
         trace
     }
 
+    /// Has learned nothing, but begins with what series of its kind have in common.
+    pub(super) fn beginning_at(weights: [f64; ORDER]) -> Self {
+        let mut prior = Self::default();
+        prior.weights.iter_mut().zip(weights).for_each(|(weight, known)| *weight = known as f32);
+        prior
+    }
+
+    fn has_prior(&self) -> bool {
+        self.weights.iter().any(|weight| *weight != 0.0)
+    }
+
     #[cold]
     fn forget_inputs(&mut self) {
+        self.know_inputs(UNKNOWN);
+    }
+
+    fn know_inputs(&mut self, variance: f32) {
         self.inverse = [0.0; TRIANGLE];
         let mut at = 0;
         for i in 0..INPUTS {
-            self.inverse[at] = 10.0;
+            self.inverse[at] = variance;
             at += INPUTS - i;
         }
     }
@@ -278,6 +302,29 @@ mod tests {
         let model = taught((0..2_000).map(wave));
         let expected = model.forecast();
         assert!((expected - wave(2_000)).abs() < 0.5, "{expected} {}", wave(2_000));
+    }
+
+    #[test]
+    fn a_prior_is_right_from_the_start_and_gives_way_to_the_series() {
+        let wave = |phase: f64| move |i: usize| 50.0 + 10.0 * (i as f64 * phase).sin() + 0.1 * noise(i);
+        // x(t) = 2 cos(0.7) x(t - 1) - x(t - 2)
+        let weights = [2.0 * 0.7_f64.cos(), -1.0, 0.0, 0.0];
+        let error = |mut model: Autoregression, phase: f64, seen: std::ops::Range<usize>| {
+            let mut sum = 0.0;
+            for i in 0..seen.end {
+                let (value, expected) = (wave(phase)(i), model.forecast());
+                sum += if seen.contains(&i) { (value - expected).powi(2) } else { 0.0 };
+                model.learn(value, expected, &PACE, i as u32, 1.0 / 3_000.0, LEAST);
+            }
+            (sum / seen.len() as f64).sqrt()
+        };
+        let [with, without] = [Autoregression::beginning_at(weights), Autoregression::default()];
+        let early = 5..12;
+        let [known, unknown] = [with, without].map(|model| error(model, 0.7, early.clone()));
+        assert!(known < 0.7 * unknown, "{known} {unknown}");
+        // A wrong one is forgotten: of an amplitude of 10 little is left.
+        let late = error(with, 1.3, 2_000..3_000);
+        assert!(late < 1.0, "{late}");
     }
 
     #[test]

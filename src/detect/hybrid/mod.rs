@@ -42,8 +42,9 @@ use self::energy::Energy;
 use self::forest::Forest;
 use self::look::{Error, Errors, Look, Places, Rare, Seen, counted};
 use self::onset::Onset;
-use super::{Demands, Judgement, MAX_SCORE, OUTSIDE_DATA_RANGE};
+use super::{Demands, Judgement, MAX_SCORE, OUTSIDE_DATA_RANGE, Priors};
 
+pub use self::autoregression::ORDER;
 pub(super) use self::bearings::Bearings;
 pub(super) use self::joint::Joint;
 pub use self::joint::{JointExplanation, Together};
@@ -84,6 +85,7 @@ const LARGE_SLOPE: f32 = 3.0;
 /// | `z_threshold` | 5.0 | standard deviations at which the simpler methods score 1 | above 0 |
 /// | `forest` | built in | isolates errors that are rare together | |
 /// | `joint_forest` | built in | isolates steps in which parts of an entity are rare together | |
+/// | `priors` | none | where the autoregressions of new series begin | |
 /// | `without` | nothing | parts that are left out, for comparison | |
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hybrid {
@@ -108,6 +110,8 @@ pub struct Hybrid {
     pub forest: Forest,
     /// Isolates steps in which parts of an entity are rare together.
     pub joint_forest: Forest,
+    /// Where new series begin.
+    pub priors: Priors,
     /// Parts that are left out.
     pub without: Parts,
 }
@@ -142,6 +146,7 @@ impl Default for Hybrid {
             z_threshold: 5.0,
             forest: Forest::builtin(),
             joint_forest: Forest::builtin_joint(),
+            priors: Priors::default(),
             without: Parts::default(),
         }
     }

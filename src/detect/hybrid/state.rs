@@ -12,8 +12,8 @@ use super::look::{Look, Seen};
 use super::onset::Extremes;
 use super::season::{Profiles, Seasons};
 use super::settling::Settling;
-use crate::detect::Demands;
 use crate::detect::kept::kept;
+use crate::detect::{Demands, Prior};
 
 /// Samples before a score.
 pub(super) const WARM_UP: u32 = 16;
@@ -62,6 +62,11 @@ impl State {
     #[inline]
     pub(in crate::detect) fn samples_seen(&self) -> u32 {
         self.samples
+    }
+
+    /// Has learned nothing, but begins with what series of its kind have in common.
+    pub(in crate::detect) fn beginning_at(prior: &Prior) -> Self {
+        Self { short: Autoregression::beginning_at(prior.weights), ..Self::default() }
     }
 
     /// Whether enough has been seen for a score.

@@ -10,7 +10,7 @@ use super::{Blobs, SIGNED_AS, Signed};
 use crate::detect::Detector;
 use crate::model::{Model, Source};
 use crate::wire::model::{
-    Malformed, decode_forest, decode_golden, decode_manifest, decode_parameters, decode_signed,
+    Malformed, decode_forest, decode_golden, decode_manifest, decode_parameters, decode_priors, decode_signed,
 };
 
 /// A model may be so many times slower than the one that is built in, which is far more than noise on a busy machine.
@@ -182,6 +182,9 @@ pub fn check_blobs(manifest: &Manifest, sha256: Digest, blobs: &Blobs) -> Result
     hybrid.forest = decode_forest(forest).map_err(read(Kind::Forest))?;
     hybrid.joint_forest = decode_forest(joint).map_err(read(Kind::JointForest))?;
     let golden = decode_golden(golden).map_err(read(Kind::Golden))?;
+    if manifest.file(Kind::Priors).is_some() {
+        hybrid.priors = decode_priors(bytes(Kind::Priors)?).map_err(read(Kind::Priors))?;
+    }
     let detector = Detector::Hybrid(Box::new(hybrid));
     check_speed(&golden, &detector)?;
     let version = match manifest.version {

@@ -82,7 +82,8 @@ fn c3_a_manifest_that_was_changed_is_refused_at_every_bit() {
 #[test]
 fn c3_a_blob_that_was_changed_is_refused() {
     let key = key();
-    for kind in Kind::ALL {
+    let kinds = Kind::ALL.into_iter().filter(|kind| promoted(&key, |_| {}).manifest.file(*kind).is_some());
+    for kind in kinds {
         let mut bundle = promoted(&key, |_| {});
         let digest = bundle.manifest.file(kind).unwrap().sha256;
         bundle.blobs.get_mut(&digest).unwrap()[0] ^= 1;

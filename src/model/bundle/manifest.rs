@@ -80,6 +80,8 @@ pub enum Kind {
     JointForest,
     /// Inputs, and the scores that the model gave to them when it was made.
     Golden,
+    /// Where new series begin. Not every model has them.
+    Priors,
 }
 
 /// What a score of 1 stands for.
@@ -152,7 +154,8 @@ impl Manifest {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Parameters, Self::Forest, Self::JointForest, Self::Golden];
+    pub const ALL: [Self; 5] =
+        [Self::Parameters, Self::Forest, Self::JointForest, Self::Golden, Self::Priors];
 
     /// As it is told to people.
     pub fn name(self) -> &'static str {
@@ -161,6 +164,7 @@ impl Kind {
             Self::Forest => "forest",
             Self::JointForest => "joint forest",
             Self::Golden => "golden vectors",
+            Self::Priors => "priors",
         }
     }
 }

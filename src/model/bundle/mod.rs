@@ -19,7 +19,7 @@ use crate::model::Model;
 use crate::model::store::put_in_place;
 use crate::wire::model::{
     Malformed, decode_manifest, decode_signed, encode_forest, encode_golden, encode_manifest,
-    encode_parameters, encode_signed,
+    encode_parameters, encode_priors, encode_signed,
 };
 
 pub use check::{Measure, Refusal, check_blobs, check_manifest};
@@ -97,12 +97,15 @@ impl Bundle {
     /// A candidate: the bundle of `hybrid`, signed by nobody.
     pub fn candidate(hybrid: &Hybrid, origin: Origin) -> Self {
         let detector = crate::detect::Detector::Hybrid(Box::new(hybrid.clone()));
-        let blobs = [
+        let mut blobs = vec![
             (Kind::Parameters, encode_parameters(hybrid)),
             (Kind::Forest, encode_forest(&hybrid.forest)),
             (Kind::JointForest, encode_forest(&hybrid.joint_forest)),
             (Kind::Golden, encode_golden(&Golden::of(&detector))),
         ];
+        if !hybrid.priors.groups.is_empty() {
+            blobs.push((Kind::Priors, encode_priors(&hybrid.priors)));
+        }
         let file = |(kind, bytes): &(Kind, Vec<u8>)| File {
             kind: *kind,
             sha256: Digest::of(bytes),

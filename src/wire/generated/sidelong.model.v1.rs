@@ -144,6 +144,40 @@ pub struct Golden {
     #[prost(double, repeated, tag = "6")]
     pub joint_scores: ::prost::alloc::vec::Vec<f64>,
 }
+/// Where new series begin: what an ARIMA model of others of their kind says.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Priors {
+    /// The label whose values tell kinds apart.
+    #[prost(string, tag = "1")]
+    pub label: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "2")]
+    pub groups: ::prost::alloc::vec::Vec<Prior>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Prior {
+    #[prost(string, tag = "1")]
+    pub value: ::prost::alloc::string::String,
+    #[prost(uint32, tag = "2")]
+    pub p: u32,
+    #[prost(uint32, tag = "3")]
+    pub d: u32,
+    #[prost(uint32, tag = "4")]
+    pub q: u32,
+    /// As many as p, and as q.
+    #[prost(double, repeated, tag = "5")]
+    pub ar: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, repeated, tag = "6")]
+    pub ma: ::prost::alloc::vec::Vec<f64>,
+    /// As an autoregression of the last four values.
+    #[prost(double, repeated, tag = "7")]
+    pub weights: ::prost::alloc::vec::Vec<f64>,
+    #[prost(double, tag = "8")]
+    pub error_ratio: f64,
+    #[prost(uint32, tag = "9")]
+    pub series: u32,
+    #[prost(uint32, tag = "10")]
+    pub samples: u32,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Kind {
@@ -152,6 +186,8 @@ pub enum Kind {
     Forest = 2,
     JointForest = 3,
     Golden = 4,
+    /// Need not be there.
+    Priors = 5,
 }
 impl Kind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -165,6 +201,7 @@ impl Kind {
             Self::Forest => "KIND_FOREST",
             Self::JointForest => "KIND_JOINT_FOREST",
             Self::Golden => "KIND_GOLDEN",
+            Self::Priors => "KIND_PRIORS",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -175,6 +212,7 @@ impl Kind {
             "KIND_FOREST" => Some(Self::Forest),
             "KIND_JOINT_FOREST" => Some(Self::JointForest),
             "KIND_GOLDEN" => Some(Self::Golden),
+            "KIND_PRIORS" => Some(Self::Priors),
             _ => None,
         }
     }

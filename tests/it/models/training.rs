@@ -92,6 +92,63 @@ fn what_was_trained_is_promoted_like_any_other() {
 }
 
 #[test]
+fn what_series_of_a_kind_have_in_common_is_where_new_ones_begin() {
+    let scratch = Scratch::new();
+    let at = |name: &str| scratch.path().join(name).to_str().unwrap().to_owned();
+    // Three waves that noise keeps going: what comes next follows from the two values before it.
+    let wave = |series: usize, samples: usize| {
+        let (mut before, mut last) = (0.0, 0.0);
+        let next = move |at: usize| {
+            let noise = ((at + 1_000 * series) * (at + 7) * 7_919 % 1_009) as f64 / 1_009.0 - 0.5;
+            (before, last) = (last, 1.5 * last - 0.9 * before + noise);
+            50.0 + last
+        };
+        (0..samples).map(next).collect::<Vec<f64>>()
+    };
+    let waves = [1, 2, 3].map(|series| wave(series, 700));
+    let mut csv = "timestamp,series,value\n".to_owned();
+    for moment in 0..700 {
+        for (n, wave) in waves.iter().enumerate() {
+            csv += &format!("{},\"wave{{n=\"\"{n}\"\"}}\",{}\n", moment * 60, wave[moment]);
+        }
+    }
+    let csv = scratch.write("waves.csv", &csv);
+    let csv = csv.to_str().unwrap();
+    let (plain, grouped) = (at("plain"), at("grouped"));
+    sidelong(&["train", csv, "--warm-up", "100", "--out", &plain]).unwrap();
+    let train = ["train", csv, "--warm-up", "100", "--group-by", "__name__"];
+    let told = sidelong(&[train.as_slice(), &["--created", "5", "--out", &grouped]].concat()).unwrap();
+    assert!(told.contains("__name__=wave: ARIMA(2,0,"), "{told}");
+    let parts = ["1/2", "2/2"].map(|shard| {
+        let part = at(&shard.replace('/', "-of-"));
+        sidelong(&[train.as_slice(), &["--shard", shard, "--out", &part]].concat()).unwrap();
+        part
+    });
+    let merged = at("merged");
+    sidelong(&["train", "merge", &parts[1], &parts[0], "--created", "5", "--out", &merged]).unwrap();
+    assert!(files(Path::new(&merged)) == files(Path::new(&grouped)));
+    let (store, key) = (at("store"), Key::new(scratch.path(), "promotion.pem"));
+    key.promote(&grouped, &store);
+    let shown = model(&["show", "--store", &store, "1"]);
+    assert!(shown.contains("files.priors"), "{shown}");
+
+    // A new one of the kind is forecast better from the beginning on; one of another kind as ever.
+    let line = |(at, value): (usize, f64)| format!("{},{value}\n", at * 60);
+    let new = scratch.write("new.csv", &wave(4, 60).into_iter().enumerate().map(line).collect::<String>());
+    let error = |bundle: &str, series: &str| {
+        let table =
+            sidelong(&["features", new.to_str().unwrap(), "--series", series, "--model", bundle]).unwrap();
+        let mut rows = csv::Reader::from_reader(table.as_bytes());
+        let place = rows.headers().unwrap().iter().position(|column| column == "residual_short").unwrap();
+        let errors = rows.records().filter_map(|row| row.unwrap()[place].parse::<f64>().ok());
+        errors.skip(4).take(12).map(|error| error * error).sum::<f64>().sqrt()
+    };
+    let (with, without) = (error(&grouped, "wave"), error(&plain, "wave"));
+    assert!(with < 0.7 * without, "{with} {without}");
+    assert_eq!(error(&grouped, "other").to_bits(), error(&plain, "other").to_bits());
+}
+
+#[test]
 fn what_cannot_be_trained_on_is_told() {
     let scratch = Scratch::new();
     let csv = scratch.write("short.csv", "1,1\n2,2\n");
