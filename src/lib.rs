@@ -38,6 +38,7 @@ pub mod evaluate;
 pub mod model;
 pub mod simulate;
 pub mod state;
+pub mod tracking;
 #[cfg(feature = "train")]
 pub mod train;
 

@@ -65,6 +65,20 @@ pub(super) struct Judge {
 // === impl JudgeArgs ===
 
 impl JudgeArgs {
+    /// By what is judged, where it is not the default: for the lineage of what is made of it.
+    #[cfg(feature = "train")]
+    pub(super) fn asked(&self) -> Vec<(&'static str, String)> {
+        let context = self.context.context.as_ref().map(|path| path.display().to_string());
+        let counter = self.counter.then(|| "true".to_owned());
+        let asked = [
+            ("rule", self.rule.clone()),
+            ("detector", self.detector.clone()),
+            ("counter", counter),
+            ("context", context),
+        ];
+        asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
     /// The judge that was asked for.
     pub(super) fn judge(&self) -> anyhow::Result<Judge> {
         let rule =

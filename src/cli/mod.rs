@@ -26,6 +26,7 @@ mod source;
 pub mod state;
 pub mod synth;
 pub mod top;
+mod tracking;
 #[cfg(feature = "train")]
 mod train;
 pub mod version;

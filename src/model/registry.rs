@@ -22,6 +22,8 @@ use crate::wire::model::Malformed;
 
 /// No pointer and no line of the log is larger.
 const MAX_TEXT_BYTES: u64 = 64 << 10;
+/// The name in a bundle's lineage of the anomaly that led to it.
+pub const EPISODE: &str = "episode";
 /// How often a write that somebody else was faster with is tried again.
 const TRIES: usize = 8;
 
@@ -55,6 +57,9 @@ pub struct Entry {
     /// The SHA-256 of the evaluation that it was promoted for; none where somebody went without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<String>,
+    /// The anomaly that led to it, where one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub episode: Option<String>,
     /// In the words of whoever did it.
     pub reason: String,
 }
@@ -230,7 +235,8 @@ impl Registry {
                 Pointer::To(before, etag) => (Some(*before), When::Unchanged(etag)),
                 Pointer::AsBefore | Pointer::ToNobody => (None, When::Absent),
             };
-            let entry = Entry { version: manifest.version, before, ..entry.clone() };
+            let episode = manifest.lineage.get(EPISODE).cloned();
+            let entry = Entry { version: manifest.version, before, episode, ..entry.clone() };
             let line = serde_json::to_vec(&entry).map_err(|error| StoreError::failed("the log", error))?;
             let log = self.name(&["log", &digits(manifest.version)])?;
             self.store.put(&log, line.into(), When::Absent).await?;
@@ -431,8 +437,21 @@ impl Entry {
             returns_to: None,
             before: None,
             evaluation: None,
+            episode: None,
             reason: promotion.reason.to_owned(),
         }
+    }
+}
+
+/// The candidate that `version` came of: its own, or that of the version that it is a return to.
+pub fn promoted(log: &[Entry], mut version: u64) -> Option<&str> {
+    loop {
+        let entry = log.iter().find(|entry| entry.version == version)?;
+        if let Some(candidate) = &entry.candidate {
+            return Some(candidate);
+        }
+        // Whoever returns, returns to an earlier one.
+        version = entry.returns_to.filter(|to| *to < version)?;
     }
 }
 

@@ -49,6 +49,7 @@ async fn a_candidate_is_nobodys_until_it_is_promoted() {
         returns_to: None,
         before: None,
         evaluation: None,
+        episode: None,
         reason: "good".to_owned(),
     };
     assert_eq!(registry.log().await.unwrap(), [entry]);
@@ -178,4 +179,32 @@ async fn a_version_of_the_largest_number_is_told_and_not_counted_beyond() {
         .await
         .unwrap_err();
     assert!(matches!(refused, RegistryError::NoNumber), "{refused}");
+}
+
+#[tokio::test]
+async fn the_log_says_which_anomaly_led_to_a_version_and_what_a_return_returns_to() {
+    let (registry, key) = (registry(), key());
+    promote(&registry, &key, 4.0).await;
+    let mut bundle = candidate(5.0);
+    bundle.manifest.lineage.insert(EPISODE.to_owned(), "e-42".to_owned());
+    let led = registry.publish(&Bundle::of(bundle.manifest, bundle.blobs, None), 0).await.unwrap();
+    let promotion = Promotion { key: &key, reason: "after e-42", evaluation: None, now_ms: 6 };
+    assert_eq!(registry.promote(led, promotion).await.unwrap(), 2);
+    let trust = Trust::new([key.public()], []);
+    for (to, version) in [(1, 3), (2, 4), (4, 5)] {
+        assert_eq!(registry.roll_back(to, &trust, promotion).await.unwrap(), version);
+    }
+    let log = registry.log().await.unwrap();
+    let episodes: Vec<_> = log.iter().map(|entry| entry.episode.as_deref()).collect();
+    assert_eq!(episodes, [None, Some("e-42"), None, Some("e-42"), Some("e-42")]);
+    assert_eq!(promoted(&log, 5), Some(led.to_string().as_str()));
+    assert_eq!(promoted(&log, 3), log[0].candidate.as_deref());
+    assert_eq!(promoted(&log, 9), None);
+}
+
+#[test]
+fn a_line_of_a_log_before_there_were_episodes_is_read() {
+    let line = r#"{"version":1,"atMs":5,"keyId":"k","candidate":"c","reason":"r"}"#;
+    let entry: Entry = serde_json::from_str(line).unwrap();
+    assert_eq!((entry.episode.as_deref(), serde_json::to_string(&entry).unwrap().as_str()), (None, line));
 }

@@ -1,6 +1,6 @@
 //! What one machine has seen of the data, and what all of them come to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +47,9 @@ pub struct Part {
     pub shard: Shard,
     /// What was seen of it.
     pub seen: Seen,
+    /// Which data it was asked to look at, and how: for the lineage alone.
+    #[serde(default)]
+    pub asked: BTreeMap<String, String>,
     picks: Vec<Vec<Pick>>,
     /// Series of a kind, where they are to be fitted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -86,6 +89,9 @@ pub enum MergeError {
     )]
     Empty(u64),
 }
+
+/// Characters of what was asked for by one name; a manifest has room for them.
+const MAX_ASKED: usize = 1_000;
 
 // === impl Growth ===
 
@@ -166,7 +172,7 @@ impl Gatherer {
     /// What it comes to.
     pub fn finish(self) -> Part {
         let Self { growth, shard, seen, sketch, groups } = self;
-        Part { growth, shard, seen, picks: sketch.picks(), groups }
+        Part { growth, shard, seen, asked: BTreeMap::new(), picks: sketch.picks(), groups }
     }
 }
 
@@ -193,6 +199,7 @@ impl Part {
         if !parts.iter().all(fits) {
             return Err(MergeError::Growth);
         }
+        let asked = joined(parts.iter().map(|part| &part.asked));
         let mut whole = Gatherer::new(growth, Shard::ALL).grouped_by(by);
         for part in parts {
             whole.seen.add(&part.seen);
@@ -201,7 +208,7 @@ impl Part {
                 groups.merge(others);
             }
         }
-        Ok(whole.finish())
+        Ok(Self { asked, ..whole.finish() })
     }
 
     /// The label by which series are grouped.
@@ -235,12 +242,24 @@ impl Part {
             ("windows", self.seen.windows.to_string()),
             ("masked", self.seen.masked.to_string()),
         ];
-        let lineage: BTreeMap<String, String> =
-            lineage.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        let own = lineage.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let cut = |value: &String| value.chars().take(MAX_ASKED).collect();
+        let asked = self.asked.iter().map(|(name, value)| (name.clone(), cut(value)));
+        let lineage: BTreeMap<String, String> = asked.chain(own).collect();
         let window_ms = self.seen.span_ms.map(|[first, last]| [first, last.saturating_add(1)]);
         let origin = Origin { model: model.to_owned(), created_ms, window_ms, lineage, ..Origin::default() };
         Ok(Bundle::candidate(&Hybrid { forest, priors, ..Hybrid::default() }, origin))
     }
+}
+
+/// What machines were asked for by each name: the same, or all that they were, in an order that does not depend on theirs.
+fn joined<'a>(asked: impl Iterator<Item = &'a BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (name, value) in asked.flatten() {
+        all.entry(name).or_default().insert(value);
+    }
+    let joined = |values: BTreeSet<&str>| values.into_iter().collect::<Vec<_>>().join(", ");
+    all.into_iter().map(|(name, values)| (name.to_owned(), joined(values))).collect()
 }
 
 #[cfg(test)]
@@ -260,6 +279,21 @@ mod tests {
         for wrong in [vec![part(1, 2, 1)], vec![part(1, 2, 1); 2], vec![part(1, 2, 1), part(2, 3, 1)]] {
             assert!(matches!(merged(wrong), Err(MergeError::Shards { of: 2, .. })));
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_is_joined_in_any_order() {
+        let asked = |number, of, source: &str| Part {
+            asked: [("query", "up"), ("source", source)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            ..part(number, of, 1)
+        };
+        let parts = vec![asked(1, 3, "b.csv"), asked(2, 3, "a.csv"), asked(3, 3, "b.csv")];
+        let backwards = parts.iter().rev().cloned().collect();
+        let (merged, other) = (Part::merge(parts).unwrap(), Part::merge(backwards).unwrap());
+        assert_eq!((merged.asked["query"].as_str(), merged.asked["source"].as_str()), ("up", "a.csv, b.csv"));
+        assert_eq!(merged.asked, other.asked);
     }
 
     #[test]

@@ -30,6 +30,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "archive/depot.rs",
             "model/store/folder.rs",
             "model/watcher.rs",
+            "tracking/client.rs",
             "app",
             "cli",
         ],

@@ -4,6 +4,7 @@ mod keygen;
 mod pin;
 mod quarantine;
 mod show;
+mod track;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use clap::{Args, Subcommand};
 
 pub(in crate::cli) use self::show::find;
 use super::source::{is_broken_pipe, runtime};
+use super::tracking::ServerArgs;
 use crate::detect::Hybrid;
 use crate::evaluate::{Gate, Receipt};
 use crate::model::Model;
@@ -42,10 +44,11 @@ enum Command {
     Diff(show::Diff),
     Verify(show::Verify),
     Publish(Publish),
-    Promote(Promote),
-    Rollback(Rollback),
+    Promote(Box<Promote>),
+    Rollback(Box<Rollback>),
     Pin(pin::Pin),
     Quarantine(quarantine::Quarantine),
+    Track(Box<track::Track>),
 }
 
 const EXAMPLES: &str = "\
@@ -55,7 +58,8 @@ Examples:
   sidelong model promote --store s3://models/prod --key promotion.pem 3f9c --evaluation evaluation.json --reason 'weekly training'
   sidelong model ls --store s3://models/prod
   sidelong model rollback --store s3://models/prod --key promotion.pem --to 4 --reason 'alerts too often'
-  sidelong model pin --folder /var/lib/sidelong/models 4";
+  sidelong model pin --folder /var/lib/sidelong/models 4
+  sidelong model track --mlflow http://mlflow:5000 candidate";
 
 /// Which model, and where it is kept.
 #[derive(Clone, Debug, Args)]
@@ -107,6 +111,8 @@ struct Promote {
     /// Say what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    mlflow: ServerArgs,
     /// The first digits of the candidate's name, as `publish` prints it.
     #[arg(value_name = "CANDIDATE")]
     candidate: String,
@@ -131,6 +137,8 @@ struct Rollback {
     place: Place,
     #[command(flatten)]
     answer: Answer,
+    #[command(flatten)]
+    mlflow: ServerArgs,
     /// The version to go back to; without it, the one that was champion before.
     #[arg(long, value_name = "VERSION")]
     to: Option<u64>,
@@ -169,6 +177,7 @@ pub(super) fn run(args: &ModelArgs) -> anyhow::Result<()> {
         Command::Publish(publish) => runtime.block_on(publish.run()),
         Command::Promote(promote) => runtime.block_on(promote.run()),
         Command::Rollback(rollback) => runtime.block_on(rollback.run()),
+        Command::Track(track) => runtime.block_on(track.run()),
     }
 }
 
@@ -277,7 +286,7 @@ pub(super) fn usable(bundle: &Bundle) -> Result<Model, Refusal> {
 
 impl Promote {
     async fn run(&self) -> anyhow::Result<()> {
-        let (registry, key) = (self.place.registry()?, self.answer.key()?);
+        let (registry, key, mlflow) = (self.place.registry()?, self.answer.key()?, self.mlflow.client()?);
         let bundle = registry.candidate(&self.candidate).await?;
         let candidate = bundle.sha256();
         let before = champion(&registry).await?;
@@ -295,6 +304,7 @@ impl Promote {
         let version = registry.promote(candidate, promotion).await?;
         println!("version {version} is champion: candidate {candidate}, signed by {}", key.public().id());
         self.answer.tell_of_another_key(&key, before.as_ref());
+        track::tell_of_champion(&self.mlflow, mlflow, &self.place, &registry).await;
         Ok(())
     }
 }
@@ -318,7 +328,7 @@ impl Grounds {
 
 impl Rollback {
     async fn run(&self) -> anyhow::Result<()> {
-        let (registry, key) = (self.place.registry()?, self.answer.key()?);
+        let (registry, key, mlflow) = (self.place.registry()?, self.answer.key()?, self.mlflow.client()?);
         let to = match self.to {
             Some(to) => to,
             None => before(&registry).await?,
@@ -331,6 +341,7 @@ impl Rollback {
             "version {version}, which is version {to} again, is champion, signed by {}",
             key.public().id()
         );
+        track::tell_of_champion(&self.mlflow, mlflow, &self.place, &registry).await;
         Ok(())
     }
 }

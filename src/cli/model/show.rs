@@ -77,8 +77,11 @@ impl Ls {
         for version in versions {
             let entry = log.iter().find(|entry| entry.version == version);
             let mark = if champion == Some(version) { "champion" } else { "" };
-            let told =
-                entry.map(|entry| format!("{} {} {}", Moment(entry.at_ms), entry.key_id, entry.reason));
+            let told = entry.map(|entry| {
+                let led = entry.episode.as_ref().map(|episode| format!(" (episode {episode})"));
+                let led = led.unwrap_or_default();
+                format!("{} {} {}{led}", Moment(entry.at_ms), entry.key_id, entry.reason)
+            });
             writeln!(out, "version {version:<6} {mark:<9} {}", told.unwrap_or_default())?;
         }
         if log.is_empty() && candidates.is_empty() {

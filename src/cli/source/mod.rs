@@ -100,6 +100,23 @@ impl SourceArgs {
         }
     }
 
+    /// Which data was asked for, for the lineage of what is made of it. Credentials that an URL may hold are not told.
+    #[cfg(feature = "train")]
+    pub(super) fn asked(&self) -> Vec<(&'static str, String)> {
+        let source = match self.input.parse::<HttpUrl>() {
+            Ok(url) => url.to_string(),
+            Err(_) => self.input_name().to_owned(),
+        };
+        let mut asked = vec![("source", source)];
+        asked.extend(self.series.as_ref().map(|series| ("called", series.to_string())));
+        if let Some(query) = &self.query {
+            let range = [("from", &self.from), ("to", &self.to)].map(|(name, moment)| (name, moment.clone()));
+            asked
+                .extend([("query", query.clone()), ("step", self.step.to_string())].into_iter().chain(range));
+        }
+        asked
+    }
+
     /// Hands all rows to `taker`: those of a file at once, those of a query as its windows are answered.
     pub(super) fn replay(&self, taker: &mut dyn Take) -> anyhow::Result<()> {
         let is_url = self.input.starts_with("http://") || self.input.starts_with("https://");

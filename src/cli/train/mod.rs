@@ -1,7 +1,9 @@
 //! `sidelong train`: a candidate from metrics of the past.
 
+mod tracking;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -15,8 +17,10 @@ use super::model::ensure_no_bundle;
 use super::source::SourceArgs;
 use crate::backtest::Moment;
 use crate::detect::Priors;
+use crate::model::registry::EPISODE;
 use crate::shard::Shard;
 use crate::train::{Gatherer, Growth, Part, Seen};
+use tracking::{Tracking, TrackingArgs};
 use watch::Watch;
 
 /// What `sidelong train` was asked for: to look at metrics, or to join what others have seen.
@@ -25,7 +29,7 @@ use watch::Watch;
 #[derive(Clone, Debug)]
 pub(super) enum TrainArgs {
     Whole(Box<Whole>),
-    Merge(Merge),
+    Merge(Box<Merge>),
 }
 
 /// Train a model on metrics of the past, and write it as a candidate.
@@ -86,6 +90,8 @@ struct Target {
     /// When it was made, in Unix seconds; now by default. For those who want the same bits again.
     #[arg(long, value_name = "SECONDS")]
     created: Option<i64>,
+    #[command(flatten)]
+    tracking: TrackingArgs,
 }
 
 /// The subcommand.
@@ -97,6 +103,7 @@ Examples:
   sidelong train metrics.csv --mask incidents.csv --out candidate
   sidelong train metrics.csv --shard 1/2 --out 1.part
   sidelong train merge 1.part 2.part --out candidate
+  sidelong train metrics.csv --mlflow http://mlflow:5000 --episode api-latency --out candidate
   sidelong model publish --store s3://models/prod candidate";
 
 fn trees(text: &str) -> Result<usize, String> {
@@ -135,7 +142,9 @@ impl Args for TrainArgs {
 impl FromArgMatches for TrainArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
-            Some((MERGE, matches)) => Merge::from_arg_matches(matches).map(Self::Merge),
+            Some((MERGE, matches)) => {
+                Merge::from_arg_matches(matches).map(|merge| Self::Merge(Box::new(merge)))
+            }
             _ => Whole::from_arg_matches(matches).map(|whole| Self::Whole(Box::new(whole))),
         }
     }
@@ -152,6 +161,10 @@ impl Whole {
     fn run(&self) -> anyhow::Result<()> {
         let Self { seed, trees, warm_up, .. } = *self;
         let growth = Growth { seed, trees, warm_up };
+        let tracking = self.target.tracking.begin()?;
+        if self.shard.is_some() {
+            self.target.tracking.ensure_none()?;
+        }
         let mask = self.mask.as_deref().map(|path| read_incidents(path, "--mask")).transpose()?;
         let mask = mask.unwrap_or_default();
         let judge = self.judge.judge()?;
@@ -159,14 +172,24 @@ impl Whole {
             Gatherer::new(growth, self.shard.unwrap_or(Shard::ALL)).grouped_by(self.group_by.clone());
         let mut watch = Watch::new(&judge, &mask, gatherer);
         self.source.replay(&mut watch)?;
-        let part = watch.finish();
+        let mut part = watch.finish();
+        part.asked = self.asked();
         if self.mask.is_some() && part.seen.masked == 0 {
             eprintln!("warning: no sample is masked; do the times and selectors of --mask fit these series?");
         }
         match self.shard {
-            None => self.target.write_bundle(&part),
+            None => self.target.write_bundle(part, tracking),
             Some(_) => self.target.write_part(&part),
         }
+    }
+}
+
+impl Whole {
+    /// What is looked at and how, for the lineage.
+    fn asked(&self) -> BTreeMap<String, String> {
+        let mask = self.mask.iter().map(|path| ("mask", path.display().to_string()));
+        let asked = self.source.asked().into_iter().chain(self.judge.asked()).chain(mask);
+        asked.map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 
@@ -174,27 +197,32 @@ impl Whole {
 
 impl Merge {
     fn run(&self) -> anyhow::Result<()> {
+        let tracking = self.target.tracking.begin()?;
         let read = |path: &PathBuf| -> anyhow::Result<Part> {
             let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
             serde_json::from_reader(BufReader::new(file))
                 .with_context(|| format!("{} is no part that `sidelong train --shard` wrote", path.display()))
         };
         let parts = self.parts.iter().map(read).collect::<anyhow::Result<_>>()?;
-        self.target.write_bundle(&Part::merge(parts)?)
+        self.target.write_bundle(Part::merge(parts)?, tracking)
     }
 }
 
 // === impl Target ===
 
 impl Target {
-    fn write_bundle(&self, part: &Part) -> anyhow::Result<()> {
+    fn write_bundle(&self, mut part: Part, tracking: Option<Tracking<'_>>) -> anyhow::Result<()> {
         ensure_no_bundle(&self.out).context("--out")?;
         let priors = part.priors();
         tell_priors(&priors);
+        part.asked.extend(self.tracking.episode().map(|episode| (EPISODE.to_owned(), episode.to_owned())));
         let bundle = part.candidate(&self.name, self.created_ms(), priors)?;
         bundle.write(&self.out).with_context(|| self.cannot())?;
         println!("{}", told(&part.seen));
         println!("wrote a candidate to {}; next: sidelong model publish --store … {0}", self.out.display());
+        if let Some(tracking) = tracking {
+            tracking.tell(&bundle, &self.out);
+        }
         Ok(())
     }
 

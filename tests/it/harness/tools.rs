@@ -22,6 +22,12 @@ pub(crate) enum Tool {
     /// An S3 server over a folder.
     #[cfg_attr(not(feature = "s3"), expect(dead_code, reason = "nothing else speaks S3"))]
     Versitygw,
+    /// initdb and postgres.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "nothing else tells MLflow"))]
+    Postgresql,
+    /// An MLflow server, with its ways to PostgreSQL and S3.
+    #[cfg_attr(not(feature = "train"), expect(dead_code, reason = "nothing else tells MLflow"))]
+    Mlflow,
     /// Python's prometheus_client, whose parsers are an oracle.
     Oracle,
     /// Python's scikit-learn, whose isolation forest is one.
@@ -73,6 +79,8 @@ impl Tool {
             Self::Nginx => "nginx",
             Self::Nftables => "nftables",
             Self::Versitygw => "versitygw",
+            Self::Postgresql => "postgresql",
+            Self::Mlflow => "mlflow",
             Self::Oracle => "oracle",
             Self::ScikitLearn => "scikit-learn",
         }
@@ -86,6 +94,8 @@ impl Tool {
             Self::Nginx => "nginx",
             Self::Nftables => "nft",
             Self::Versitygw => "versitygw",
+            Self::Postgresql => "postgres",
+            Self::Mlflow => "mlflow",
             Self::Oracle | Self::ScikitLearn => "python",
         }
     }

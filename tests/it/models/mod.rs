@@ -5,6 +5,7 @@ mod evaluation;
 mod faults;
 mod life;
 pub(crate) mod s3;
+mod tracking;
 mod training;
 
 use crate::harness::http;

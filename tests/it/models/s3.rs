@@ -43,6 +43,16 @@ impl Gateway {
         Self { process, folder, address }
     }
 
+    /// Where it is asked.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where the objects of a bucket lie.
+    pub(crate) fn objects(&self, bucket: &str) -> PathBuf {
+        self.folder.join(bucket)
+    }
+
     /// Makes a bucket: a folder of the gateway's own.
     pub(crate) async fn bucket(&self, name: &str) -> Bucket {
         std::fs::create_dir(self.folder.join(name)).unwrap();
