@@ -36,6 +36,7 @@ pub mod backtest;
 pub mod estimate;
 pub mod evaluate;
 pub mod model;
+pub mod serve;
 pub mod simulate;
 pub mod state;
 pub mod tracking;

@@ -28,7 +28,25 @@ fn main() -> std::io::Result<()> {
     write("gzip", "two_members", &one)?;
     configurations()?;
     calendars()?;
+    requests()?;
     heads()
+}
+
+/// Bodies of each path that answers with scores.
+fn requests() -> std::io::Result<()> {
+    let samples: Vec<String> = (0..40).map(|at| format!("[{},{}]", at * 60, at * 7919 % 13)).collect();
+    let samples = samples.join(",");
+    for (name, body) in [
+        ("features", r#"{"cpu_zscore":2.1,"memory":-1e300,"disk_zscore":0}"#.to_owned()),
+        ("series", format!(r#"{{"series":[{{"labels":{{"__name__":"a_total"}},"samples":[{samples}]}}]}}"#)),
+        ("rule", format!(r#"{{"series":[{{"samples":[{samples}]}}],"rule":{{"detector":"mad","data_range":[0,null],"scale":[1,2]}}}}"#)),
+        ("split", r#"{"dataframe_split":{"index":[0,1],"columns":["a","b"],"data":[[2.1,null],[6,1]]}}"#.to_owned()),
+        ("columns", r#"{"inputs":{"ds":["2026-01-05T07:30:00Z",1767598260],"series":["a","b"],"y":[1,null]}}"#.to_owned()),
+        ("records", r#"{"instances":[{"timestamp":0,"value":1},{"timestamp":60,"value":1e308}]}"#.to_owned()),
+    ] {
+        write("serve", name, body.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Events of every kind, and patterns.

@@ -39,6 +39,8 @@ pub struct Admin {
     pub status: Status,
     /// Takes announcements.
     pub announcing: Arc<dyn Announcing>,
+    /// Scores on request: paths of their own, which may be none.
+    pub serving: Router,
     /// Reads the configuration again.
     pub reload: Reload,
     /// Whether `/-/reload` may be used (`--web.enable-lifecycle`).
@@ -50,6 +52,7 @@ pub struct Admin {
 impl Admin {
     /// The service of the admin listener.
     pub fn router(self) -> Router {
+        let serving = self.serving.clone();
         Router::new()
             .route("/metrics", get(metrics_page))
             .route("/-/healthy", get(health::healthy))
@@ -62,6 +65,7 @@ impl Admin {
             .route("/api/v1/context/{id}", context::one())
             .fallback(|| async { (StatusCode::NOT_FOUND, "404 page not found\n") })
             .with_state(Arc::new(self))
+            .merge(serving)
     }
 }
 

@@ -49,6 +49,7 @@ fn fixture(lifecycle: bool) -> Fixture {
         health: health.clone(),
         status,
         announcing: Arc::new(Nobody),
+        serving: Router::new(),
         reload: reload.clone(),
         lifecycle,
     };

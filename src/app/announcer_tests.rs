@@ -39,6 +39,7 @@ fn fixture(yaml: &str, clock: fn() -> i64) -> Fixture {
     let announcer = Announcer::new(Arc::clone(&house.pipeline), Arc::clone(&current), folder, clock);
     announcer.restore();
     let admin = Admin {
+        serving: axum::Router::new(),
         status: status::of(&house, &current),
         announcing: Arc::new(announcer),
         reload: reload_channel(&mut registry).0,

@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use rand::Rng;
 use tokio_util::sync::CancellationToken;
 
+use super::models;
 use crate::config::sections::CalendarError;
 use crate::config::{Config, ConfigError};
 use crate::forward::Downstream;
@@ -18,11 +19,8 @@ use crate::ingest::scrape::{ScrapeConfigError, ScrapeDoor, ScrapeMetrics, Scrape
 use crate::ingest::{Doors, PipelineScorer, Scorers};
 use crate::inject::{Keep, Names, TemplateError, Workloads};
 use crate::model::ModelSlot;
-use crate::model::local::Local;
 use crate::model::metrics::ModelMetrics;
-use crate::model::registry::Registry as ModelRegistry;
-use crate::model::store::Store;
-use crate::model::watcher::{Following, Watcher, boot};
+use crate::model::watcher::Watcher;
 use crate::net::client::{ClientConfigError, ClientLimits, ClientMetrics, HttpClient};
 use crate::pipeline::{self, Pipeline, Settings};
 use crate::series::labels::Interner;
@@ -87,10 +85,7 @@ impl House {
         registry: &mut Registry,
     ) -> anyhow::Result<Self> {
         let models = ModelMetrics::default();
-        let local = local_models(config)?;
-        let first = boot(local.as_ref(), &config.model.name, &following(config), &models);
-        tracing::info!(version = first.version, source = first.source.name(), "the model that serves first");
-        let model = Arc::new(ModelSlot::new(first));
+        let model = Arc::new(ModelSlot::new(models::first(&config.model, &models)?));
         let table = Table::new(Interner::default());
         let settings = settings(config, table.interner())?;
         let scopes = Scopes::new(rand::rng().random());
@@ -143,13 +138,8 @@ impl House {
     /// # Errors
     /// The folder of local models is none.
     pub(super) fn watcher(&self, config: &Config) -> anyhow::Result<Option<Watcher>> {
-        let Some(place) = &config.model.store else { return Ok(None) };
-        let store = Store::open(place).context("model.store")?;
-        let max_bytes = config.model.max_size.as_bytes();
-        let registry = ModelRegistry::new(store, &config.model.name, max_bytes).context("model.name")?;
-        let (slot, local) = (Arc::clone(&self.model), local_models(config)?);
-        let totals = self.pipeline.totals();
-        Ok(Some(Watcher::new(slot, registry, local, following(config), self.models.clone(), totals)))
+        let (slot, totals) = (Arc::clone(&self.model), self.pipeline.totals());
+        models::watcher(&config.model, slot, self.models.clone(), totals)
     }
 
     /// Makes all that `config` needs, and changes nothing.
@@ -297,31 +287,6 @@ pub(crate) fn settings(config: &Config, interner: &Interner) -> Result<Settings,
 /// No workload yet, of those that `config` asks for.
 pub(crate) fn workloads(config: &Config) -> Workloads {
     Workloads::new(config.scores.workload_labels.clone(), config.limits.max_workloads as usize)
-}
-
-/// The folder of local models, if `config` names one.
-///
-/// # Errors
-/// The folder is none: a mistyped name must not look like a first start.
-fn local_models(config: &Config) -> anyhow::Result<Option<Local>> {
-    let Some(folder) = &config.model.folder else { return Ok(None) };
-    anyhow::ensure!(
-        folder.is_dir(),
-        "model.folder: {} is no folder; make it, or correct the name",
-        folder.display()
-    );
-    Ok(Some(Local::open(folder).context("model.folder")?))
-}
-
-fn following(config: &Config) -> Following {
-    Following {
-        interval: config.model.poll_interval.get(),
-        timeout: config.model.timeout.get(),
-        bake: config.model.bake.get(),
-        trust: config.model.trust(),
-        max_bytes: config.model.max_size.as_bytes(),
-        clock: unix_millis,
-    }
 }
 
 /// Milliseconds since the epoch.

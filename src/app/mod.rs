@@ -3,6 +3,8 @@
 mod announcer;
 mod archive;
 mod house;
+mod models;
+mod serve;
 mod status;
 
 use std::net::SocketAddr;
@@ -19,10 +21,12 @@ use crate::config::Config;
 use crate::ingest::DataDoor;
 use crate::net::server::{Server, ServerMetrics, bind};
 use crate::net::web::{WebGate, WebMetrics};
+use crate::serve::{Api, ServingMetrics};
 use announcer::Announcer;
 use house::{House, ReloadFailure, unix_millis};
 
 pub(crate) use house::{settings, workloads};
+pub use serve::{ModelPlace, ServeOptions, serve};
 use status::Current;
 
 /// What `sidelong run` was asked for.
@@ -56,7 +60,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         .worker_threads(half_of_the_cores())
         .enable_all()
         .build()?;
-    runtime.block_on(serve(options, config))
+    runtime.block_on(until_stopped(options, config))
 }
 
 /// The threads that carry samples, and as many that score them; at least one.
@@ -64,7 +68,7 @@ fn half_of_the_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).div_ceil(2)
 }
 
-async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
+async fn until_stopped(options: &Options, config: Config) -> anyhow::Result<()> {
     // Ports first: a second instance fails before it has done anything.
     let (data, admin) = (config.server.listen.get(), config.server.admin_listen.get());
     let data_listener = listen(data, "server.listen")?;
@@ -100,12 +104,14 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
         };
         async move || next.apply()
     };
+    let serving = scores_on_request(&config, &house, &mut registry);
     let status = status::of(&house, &current);
     let admin_door = Admin {
         registry: Arc::new(registry),
         health: health.clone(),
         status,
         announcing: announcer,
+        serving,
         reload: reload.clone(),
         lifecycle: options.lifecycle,
     };
@@ -143,6 +149,16 @@ async fn serve(options: &Options, config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The paths of scores on request, where the configuration asks for them.
+fn scores_on_request(config: &Config, house: &House, registry: &mut Registry) -> axum::Router {
+    if !config.serving.enabled {
+        return axum::Router::new();
+    }
+    let metrics = ServingMetrics::default();
+    metrics.register(registry);
+    Api::new(house.model.handle(), config.serving.clone(), metrics).router()
+}
+
 fn listen(address: SocketAddr, option: &str) -> anyhow::Result<TcpListener> {
     bind(address).with_context(|| format!("cannot listen on {address} ({option})"))
 }
@@ -154,11 +170,12 @@ impl Next {
     fn apply(&self) -> Result<(), ReloadFailure> {
         let config = Config::load(&self.file)?;
         let before = self.current.get();
-        let at_start =
-            |of: &Config| (of.server.clone(), of.state.clone(), of.model.clone(), of.archive.clone());
+        let at_start = |of: &Config| {
+            (of.server.clone(), of.state.clone(), of.model.clone(), of.archive.clone(), of.serving.clone())
+        };
         if at_start(&before) != at_start(&config) {
             tracing::warn!(
-                "the sections server, state, model and archive are read at the start: what changed in them waits for the next one"
+                "the sections server, state, model, archive and serving are read at the start: what changed in them waits for the next one"
             );
         }
         let prepared = self.house.prepare(&config)?;

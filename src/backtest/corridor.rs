@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Series;
 use crate::batch::{Batch, Key, LabelSource, Sample, SeriesSpan};
 use crate::context::Board;
-use crate::detect::{Explanation, Foretold};
+use crate::detect::{Explanation, Foretold, WARM_UP};
 use crate::inject::{Emit, Fan, Fans, Injected, Names, TemplateError, Workloads};
 use crate::model::{Model, ModelSlot};
 use crate::pipeline::{Limits, Pipeline, Settings, Visit, Wiring};
@@ -34,6 +34,8 @@ pub struct Corridor {
     /// Selects the series.
     any: Selector,
     signal: Signal,
+    /// Samples that must have taught before one is given a score.
+    warm_up: u32,
     before: Option<Sample>,
     last: Said,
     foretold: Vec<Foretold>,
@@ -141,6 +143,7 @@ impl Corridor {
             .first()
             .cloned()
             .ok_or_else(|| CorridorError::Rule(vec![RuleError::NoSelector]))?;
+        let warm_up = rule.min_n_samples_seen.max(WARM_UP);
         let rules = vec![rule];
         let rules = RuleSet::compile(rules, Vec::new(), OutputNames::by_templates(["$VAR"]))?;
         let settings = Settings::new(rules, names, Limits::default());
@@ -154,7 +157,7 @@ impl Corridor {
         let labels = Labels(series.clone().on(&Series::from_iter([(METRIC_NAME, NAMELESS)])));
         let last = Said { score: 0.0, ..Said::NOTHING };
         let (before, foretold) = (None, Vec::new());
-        Ok(Self { pipeline, scope, batch, labels, names, fans, any, signal, before, last, foretold })
+        Ok(Self { pipeline, scope, batch, labels, names, fans, any, signal, warm_up, before, last, foretold })
     }
 
     /// The same where the contexts of `board` are known beforehand.
@@ -197,6 +200,11 @@ impl Corridor {
     /// forecast yet.
     pub fn explain(&self) -> Option<Explanation> {
         self.pipeline.explain(&self.any, 1).pop()?.explanation
+    }
+
+    /// Whether too little had been seen for a score when the newest sample came.
+    pub fn is_warming_up(&self) -> bool {
+        self.explain().is_none_or(|explanation| explanation.samples_seen < self.warm_up)
     }
 
     /// What was forecast with the sample that was heard last.

@@ -22,6 +22,7 @@ mod model;
 mod output;
 pub mod profile;
 pub mod run;
+pub mod serve;
 mod source;
 pub mod state;
 pub mod synth;
@@ -52,6 +53,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::RunArgs),
+    Serve(Box<serve::ServeArgs>),
     Demo(demo::DemoArgs),
     CheckConfig(check_config::CheckConfigArgs),
     Estimate(estimate::EstimateArgs),
@@ -84,6 +86,7 @@ Examples:
   sidelong estimate http://prometheus:9090 --preset node_exporter
   sidelong run --config sidelong.yml
   sidelong check-config sidelong.yml
+  sidelong serve --listen 127.0.0.1:8080
   sidelong convert vmanomaly.yaml > sidelong.yml";
 
 /// The exit code for a command line or a configuration that cannot be used.
@@ -108,6 +111,7 @@ impl Cli {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(args) => run::run(&args)?,
+            Command::Serve(args) => serve::run(&args)?,
             Command::Demo(args) => demo::run(&args)?,
             Command::CheckConfig(args) => check_config::run(&args)?,
             Command::Estimate(args) => estimate::run(&args)?,

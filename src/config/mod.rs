@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 pub use self::raw::RawConfig;
 use self::sections::{
-    Archive, Context, Downstream, Limits, ModelSection, Scores, Scrape, Server, Signals, State, Tenants,
+    Archive, Context, Downstream, Limits, ModelSection, Scores, Scrape, Server, Serving, Signals, State,
+    Tenants,
 };
 use self::yaml::{Environment, Problem};
 use crate::rules::RuleSet;
@@ -54,6 +55,8 @@ pub struct Config {
     pub state: State,
     /// Where models come from.
     pub model: ModelSection,
+    /// Scores on request.
+    pub serving: Serving,
     /// Which of the metrics that pass are kept, and where.
     pub archive: Archive,
     /// Which series are scored, presets included.

@@ -7,8 +7,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::sections::{
-    Archive, Context, Downstream, Findings, Limits, ModelSection, Scores, Scrape, Server, Signals, State,
-    Tenants,
+    Archive, Context, Downstream, Findings, Limits, ModelSection, Scores, Scrape, Server, Serving, Signals,
+    State, Tenants,
 };
 use super::yaml::{Document, Environment, Problem};
 use super::{Config, Problems};
@@ -40,6 +40,8 @@ pub struct RawConfig {
     pub state: State,
     /// Where models come from, and whose are trusted.
     pub model: ModelSection,
+    /// Scores on request, on the admin listener.
+    pub serving: Serving,
     /// The metrics that pass, kept as Parquet with their scores beside them.
     pub archive: Archive,
     /// Built-in rules that stand behind those of `rules`: `node_exporter`, `kubernetes`,
@@ -51,7 +53,7 @@ pub struct RawConfig {
 }
 
 /// The top-level keys.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "server",
     "limits",
     "downstream",
@@ -62,6 +64,7 @@ const SECTIONS: [&str; 13] = [
     "context",
     "state",
     "model",
+    "serving",
     "archive",
     "presets",
     "rules",
@@ -103,6 +106,7 @@ pub(super) fn read(
         context: document.section("context", &mut problems),
         state: document.section("state", &mut problems),
         model: document.section("model", &mut problems),
+        serving: document.section("serving", &mut problems),
         archive: document.section("archive", &mut problems),
         presets: document.list("presets", &mut problems),
         rules: document.list("rules", &mut problems),
@@ -147,6 +151,7 @@ impl RawConfig {
         self.context.check(&mut findings);
         self.state.check(&mut findings);
         self.model.check(&mut findings);
+        self.serving.check(&mut findings);
         self.archive.check(&mut findings);
         if let Some(downstream) = &self.downstream {
             downstream.check(&mut findings);
@@ -180,6 +185,7 @@ impl RawConfig {
             context: raw.context.clone(),
             state: raw.state.clone(),
             model: raw.model.clone(),
+            serving: raw.serving.clone(),
             archive: raw.archive.clone(),
             rules: Arc::new(rules),
             raw,

@@ -23,7 +23,7 @@ pub use explanation::{
 };
 pub use forecast::{Foretold, Horizon, HorizonError, Horizons, Outlook};
 pub use hybrid::ORDER as LAGS;
-pub use hybrid::{Hybrid, JointExplanation, Method, Part, Parts, Together, forest};
+pub use hybrid::{Hybrid, JointExplanation, Method, Part, Parts, Together, WARM_UP, forest};
 pub use priors::{Prior, Priors};
 pub use zone::Zone;
 
@@ -146,6 +146,23 @@ impl Detector {
             Self::Hybrid(hybrid) => {
                 hybrid.judge_together(state.joint.get_or_insert_default(), at_ms, parts, demands)
             }
+            Self::Broken(how) => how.break_now(),
+        }
+    }
+
+    /// What the parts of an entity come to in one step by itself: of a step without a past nobody knows how rare it is, and so
+    /// how large it is must do. 1 and above is an anomaly.
+    pub fn weigh_together(&self, parts: &Together) -> f64 {
+        match self {
+            Self::Hybrid(hybrid) => hybrid.weigh_together(parts),
+            Self::Broken(how) => how.break_now(),
+        }
+    }
+
+    /// How rare a single sample of a series must be to score 1 by itself, in orders of magnitude.
+    pub fn alert_rarity(&self) -> f64 {
+        match self {
+            Self::Hybrid(hybrid) => hybrid.onset_from + hybrid.onset_unit,
             Self::Broken(how) => how.break_now(),
         }
     }

@@ -31,6 +31,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "model/store/folder.rs",
             "model/watcher.rs",
             "tracking/client.rs",
+            "serve/door.rs",
             "app",
             "cli",
         ],

@@ -21,6 +21,8 @@ mod loop_back;
 mod models;
 mod parts;
 mod push;
+#[cfg(all(feature = "s3", feature = "archive", feature = "train"))]
+mod serve;
 mod simulate;
 mod state;
 mod top;

@@ -109,10 +109,7 @@ impl Hybrid {
         let [largest, second, mean] =
             [parts.largest, parts.second, parts.mean].map(|score| score.min(LARGEST));
         let late = joint.late + pace.weight(f64::from(NEWS)) as f32 * (mean * mean - joint.late);
-        let squares = [largest * largest, second * second, mean * mean, late];
-        let path = (largest >= ASK_FROM).then(|| self.joint_forest.path(&squares));
-        let isolation = path.map_or(0.0, |path| (1.0 - path / LONGEST_PATH).max(0.0));
-        let whole = FOREST * isolation + mean;
+        let (path, whole) = self.whole([largest, second, mean], late);
         let place = half_log2(whole * whole) + SCALE;
         let rarity = joint.past.rarity(place);
         let mut score = 0.0;
@@ -137,6 +134,22 @@ impl Hybrid {
         };
         joint.learn(at_ms, late, place, &pace);
         Judgement { score, expected: f64::NAN, lower: f64::NAN, upper: f64::NAN }
+    }
+
+    /// What `parts` come to in one step by itself, as if those before had been like it: 1 and above is large enough for an
+    /// alert. How rare that is only the past of an entity could tell.
+    pub(in crate::detect) fn weigh_together(&self, parts: &Together) -> f64 {
+        let numbers = [parts.largest, parts.second, parts.mean].map(|score| score.min(LARGEST));
+        let (_, whole) = self.whole(numbers, numbers[2] * numbers[2]);
+        f64::from(whole) / LARGE
+    }
+
+    /// The forest's answer, if it is asked, and what it comes to with the mean.
+    fn whole(&self, [largest, second, mean]: [f32; 3], late: f32) -> (Option<f32>, f32) {
+        let squares = [largest * largest, second * second, mean * mean, late];
+        let path = (largest >= ASK_FROM).then(|| self.joint_forest.path(&squares));
+        let isolation = path.map_or(0.0, |path| (1.0 - path / LONGEST_PATH).max(0.0));
+        (path, FOREST * isolation + mean)
     }
 
     /// From how many orders of magnitude on something is rare.

@@ -51,6 +51,7 @@ pub use self::joint::{JointExplanation, Together};
 pub use self::method::Method;
 pub use self::parts::{Part, Parts};
 pub(super) use self::state::State;
+pub use self::state::WARM_UP;
 
 /// Days that scales, histograms and extremes remember.
 const SCALE_DAYS: f64 = 14.0;

@@ -16,7 +16,7 @@ use crate::detect::kept::kept;
 use crate::detect::{Demands, Prior};
 
 /// Samples before a score.
-pub(super) const WARM_UP: u32 = 16;
+pub const WARM_UP: u32 = 16;
 /// The share of the long mean below which nothing is told apart, and the least that is told apart at all.
 const RESOLUTION: f64 = 1e-6;
 pub(super) const LEAST_VARIANCE: f64 = 1e-280;

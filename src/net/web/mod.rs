@@ -25,12 +25,12 @@ use tracing::{info, warn};
 pub use auth::AuthConsumed;
 pub use config::{HttpServerConfig, WebConfigError, WebConfigFile};
 pub use metrics::WebMetrics;
+pub(crate) use rate::RateLimit;
 pub use rate::RateLimitConfig;
 pub use tls::{ClientAuthType, TlsServerConfig};
 
 use auth::Users;
 use config::Loaded;
-use rate::RateLimit;
 
 /// How often the files are looked at for changes.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(5);

@@ -22,9 +22,9 @@ pub struct RateLimitConfig {
     pub burst: u32,
 }
 
-/// The bucket, told by the moment at which it is full again.
+/// A token bucket, told by the moment at which it is full again.
 #[derive(Debug)]
-pub(super) struct RateLimit {
+pub(crate) struct RateLimit {
     interval: Duration,
     /// What the bucket holds, as the time in which it fills.
     room: Duration,
@@ -47,8 +47,15 @@ impl RateLimit {
         }
     }
 
+    /// So many requests a second, as many of them at once; none where that is 0, and nothing is limited.
+    pub(crate) fn per_second(requests: u32) -> Option<Self> {
+        let room = Duration::from_secs(1);
+        let interval = room.checked_div(requests)?;
+        Some(Self { interval, room, full_at: Mutex::new(Instant::now()) })
+    }
+
     /// Whether one more request may pass now.
-    pub(super) fn allows(&self) -> bool {
+    pub(crate) fn allows(&self) -> bool {
         self.has_room_at(Instant::now())
     }
 
@@ -87,6 +94,18 @@ mod tests {
         assert_eq!([at(1.0), at(1.0), at(1.0), at(1.0)], [true, true, true, false]);
         assert_eq!([at(2.9), at(3.0), at(3.0), at(5.5), at(5.5)], [false, true, false, true, false]);
         assert_eq!([at(99.0), at(99.0), at(99.0), at(99.0)], [true, true, true, false]);
+    }
+
+    #[test]
+    fn so_many_requests_pass_in_a_second() {
+        assert!(RateLimit::per_second(0).is_none());
+        let limit = RateLimit::per_second(4).unwrap();
+        let start = Instant::now() + Duration::from_secs(1);
+        let passed = |seconds: f64| {
+            let at = start + Duration::from_secs_f64(seconds);
+            (0..9).filter(|_| limit.has_room_at(at)).count()
+        };
+        assert_eq!([passed(0.0), passed(0.5), passed(9.0)], [4, 2, 4]);
     }
 
     #[test]

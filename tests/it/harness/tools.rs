@@ -30,6 +30,12 @@ pub(crate) enum Tool {
     Mlflow,
     /// Python's prometheus_client, whose parsers are an oracle.
     Oracle,
+    /// Python's schemathesis, which asks an API all that its OpenAPI document allows, and what it forbids.
+    #[cfg_attr(
+        not(all(feature = "s3", feature = "archive", feature = "train")),
+        expect(dead_code, reason = "tests of the API promote models")
+    )]
+    Schemathesis,
     /// Python's scikit-learn, whose isolation forest is one.
     ScikitLearn,
 }
@@ -82,6 +88,7 @@ impl Tool {
             Self::Postgresql => "postgresql",
             Self::Mlflow => "mlflow",
             Self::Oracle => "oracle",
+            Self::Schemathesis => "schemathesis",
             Self::ScikitLearn => "scikit-learn",
         }
     }
@@ -96,6 +103,7 @@ impl Tool {
             Self::Versitygw => "versitygw",
             Self::Postgresql => "postgres",
             Self::Mlflow => "mlflow",
+            Self::Schemathesis => "schemathesis",
             Self::Oracle | Self::ScikitLearn => "python",
         }
     }

@@ -16,9 +16,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// A key for promotions, and the file that holds it.
-struct Key {
-    file: String,
-    public: String,
+pub(crate) struct Key {
+    pub(crate) file: String,
+    pub(crate) public: String,
 }
 
 /// Runs `sidelong model` with these arguments and the credentials of the tests' S3.
@@ -29,7 +29,7 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 /// The same, which must succeed; gives what it printed.
-fn model(arguments: &[&str]) -> String {
+pub(crate) fn model(arguments: &[&str]) -> String {
     let output = run(arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -45,7 +45,7 @@ fn refused(arguments: &[&str]) -> String {
 // === impl Key ===
 
 impl Key {
-    fn new(folder: &Path, name: &str) -> Self {
+    pub(crate) fn new(folder: &Path, name: &str) -> Self {
         let file = folder.join(name).to_str().unwrap().to_owned();
         let printed = model(&["keygen", "--out", &file]);
         let public = printed.split('"').nth(1).unwrap().to_owned();
@@ -53,7 +53,7 @@ impl Key {
     }
 
     /// Promotes the bundle in `store`.
-    fn promote(&self, bundle: &str, store: &str) -> String {
+    pub(crate) fn promote(&self, bundle: &str, store: &str) -> String {
         let published = model(&["publish", "--store", store, bundle]);
         let candidate = published.trim().strip_prefix("candidate ").unwrap().to_owned();
         let answer = ["--key", &self.file, "--reason", "a test", "--without-evaluation"];
@@ -62,14 +62,14 @@ impl Key {
 }
 
 /// The built-in model as a bundle.
-fn builtin(scratch: &Scratch) -> String {
+pub(crate) fn builtin(scratch: &Scratch) -> String {
     let bundle = scratch.path().join("builtin").to_str().unwrap().to_owned();
     model(&["export", &bundle]);
     bundle
 }
 
 /// Another one, trained on one series.
-fn trained(scratch: &Scratch) -> String {
+pub(crate) fn trained(scratch: &Scratch) -> String {
     let bundle = scratch.path().join("trained").to_str().unwrap().to_owned();
     let series: String = (0..700).map(|at| format!("{},{}\n", at * 60, at * 7919 % 13)).collect();
     let series = scratch.write("series.csv", &series);
