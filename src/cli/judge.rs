@@ -1,7 +1,5 @@
 //! Who judges a past series, and by what rule.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -66,7 +64,6 @@ pub(super) struct Judge {
 
 impl JudgeArgs {
     /// By what is judged, where it is not the default: for the lineage of what is made of it.
-    #[cfg(feature = "train")]
     pub(super) fn asked(&self) -> Vec<(&'static str, String)> {
         let context = self.context.context.as_ref().map(|path| path.display().to_string());
         let counter = self.counter.then(|| "true".to_owned());
@@ -77,6 +74,21 @@ impl JudgeArgs {
             ("context", context),
         ];
         asked.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// Refuses what would have the models of others judged by something else than they are.
+    pub(super) fn ensure_of_models(&self, judge: &Judge) -> anyhow::Result<()> {
+        ensure!(
+            self.model.is_none() && self.without.is_empty(),
+            "--model and --without are not for this command"
+        );
+        let method = judge.rule.detector;
+        ensure!(
+            method == Method::Hybrid,
+            "the detector {} asks no model: all models would be the same to it; leave --detector out, and detector out of --rule",
+            method.name()
+        );
+        Ok(())
     }
 
     /// The judge that was asked for.
@@ -133,10 +145,11 @@ impl<'a> Suppressed<'a> {
     }
 }
 
-/// The incidents of the file at `path`, which `option` names.
-pub(super) fn read_incidents(path: &Path, option: &str) -> anyhow::Result<Incidents> {
-    let file = File::open(path).with_context(|| format!("cannot open {} ({option})", path.display()))?;
-    Incidents::read(BufReader::new(file)).with_context(|| format!("{} ({option})", path.display()))
+/// The incidents of the file at `path`, which `option` names, and its text.
+pub(super) fn read_incidents(path: &Path, option: &str) -> anyhow::Result<(Incidents, Vec<u8>)> {
+    let text = std::fs::read(path).with_context(|| format!("cannot read {} ({option})", path.display()))?;
+    let incidents = Incidents::read(text.as_slice());
+    Ok((incidents.with_context(|| format!("{} ({option})", path.display()))?, text))
 }
 
 /// What is in the file called `text`, or else in `text` itself; `option` asks for it.

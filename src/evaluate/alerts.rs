@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Trial;
+use super::{Event, Trial};
 
 /// What came of the alerts of some series at one threshold.
 #[derive(Clone, Debug, Default)]
@@ -33,15 +33,14 @@ impl Tally {
     pub(super) fn add(&mut self, trial: &Trial, scores: &[f32], threshold: f32) {
         self.events += trial.events.len();
         for event in &trial.events {
-            let until = (event.samples.end + NEAR).min(scores.len());
-            let first = (event.samples.start..until).find(|at| scores[*at] >= threshold);
-            if let Some(first) = first {
+            if let Some(first) = finds(event, scores, threshold) {
                 self.found += 1;
                 self.delays_ms.push(trial.at_ms[first] - trial.at_ms[event.samples.start]);
             }
         }
+        let near = near(trial, scores.len());
         for alert in alerts(scores, threshold) {
-            let lonely = alert.clone().filter(|at| !is_near(trial, *at)).count();
+            let lonely = alert.clone().filter(|at| !near[*at]).count();
             let is_false = lonely == alert.len();
             let false_alerts = lonely / AGAIN + usize::from(is_false);
             self.false_alerts += false_alerts;
@@ -79,9 +78,19 @@ fn alerts(scores: &[f32], threshold: f32) -> Vec<Range<usize>> {
     alerts
 }
 
-fn is_near(trial: &Trial, at: usize) -> bool {
-    let near = |samples: &Range<usize>| samples.start.saturating_sub(NEAR)..samples.end + NEAR;
-    trial.events.iter().any(|event| near(&event.samples).contains(&at))
+/// The first sample by which somebody would have heard of an incident.
+pub(super) fn finds(event: &Event, scores: &[f32], threshold: f32) -> Option<usize> {
+    let until = (event.samples.end + NEAR).min(scores.len());
+    (event.samples.start..until).find(|at| scores[*at] >= threshold)
+}
+
+/// For each sample whether it is in an incident or beside one.
+fn near(trial: &Trial, samples: usize) -> Vec<bool> {
+    let mut near = vec![false; samples];
+    for Event { samples: within, .. } in &trial.events {
+        near[within.start.saturating_sub(NEAR)..(within.end + NEAR).min(samples)].fill(true);
+    }
+    near
 }
 
 /// `part` of `whole`; nothing of nothing.
@@ -93,7 +102,7 @@ fn share(part: usize, whole: usize) -> Option<f64> {
 // One range is meant, not what is in it.
 #[allow(clippy::single_range_in_vec_init)]
 mod tests {
-    use super::super::{ANOMALY, Event};
+    use super::super::ANOMALY;
     use super::*;
 
     fn tally(samples: usize, anomalous: &[Range<usize>], events: &[Range<usize>]) -> Tally {

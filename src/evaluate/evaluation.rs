@@ -1,10 +1,11 @@
 //! Everything that is found of a challenger beside the champion.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use super::alerts::finds;
 use super::measures::{lost, measures, rank_correlation, workings};
 use super::{Check, Gate, Measures, Sides, Trial, Verdict, Working};
 use crate::backtest::{Incidents, Moment};
@@ -38,6 +39,8 @@ pub struct Evaluation {
     pub rank_correlation: Option<f64>,
     /// Time a sample, in nanoseconds, on the machine that judged.
     pub time_ns: Sides<f64>,
+    /// Day by day, from the first moment that was judged.
+    pub days: Vec<Day>,
     /// Metric by metric, or by what else series were put together; the one that changes most comes first.
     pub families: Vec<Family>,
     /// Incidents that the champion finds and the challenger does not.
@@ -52,8 +55,12 @@ pub struct Evaluation {
 pub struct Party {
     /// How it was asked for.
     pub name: String,
+    /// Its name as a candidate: the digest of its manifest, signed by nobody.
+    pub candidate: String,
     /// The digest of all it consists of, whoever signed it under what number.
     pub content: String,
+    /// Whether it is the one that is built in, which is trained on synthetic metrics alone.
+    pub is_builtin: bool,
     /// The data that it was trained on, in milliseconds since the epoch, where it says so.
     pub trained_on_ms: Option<[i64; 2]>,
 }
@@ -66,6 +73,8 @@ pub struct Data {
     pub source: String,
     /// The digest of the incidents.
     pub incidents_sha256: String,
+    /// By which rule and context, as far as that was asked for.
+    pub asked: BTreeMap<String, String>,
     /// Series that were judged.
     pub series: usize,
     /// Samples of them.
@@ -75,6 +84,16 @@ pub struct Data {
     /// Models that were trained on a part of that, as told to people.
     #[serde(skip)]
     trained_within: Option<String>,
+}
+
+/// A day that was judged.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Day {
+    /// When it begins, in milliseconds since the epoch.
+    pub from_ms: i64,
+    /// How well each did in it.
+    pub measures: Sides<Measures>,
 }
 
 /// Series that belong together.
@@ -105,6 +124,7 @@ pub struct Outcome {
 
 /// The layout of the document.
 pub(super) const FORMAT: u32 = 1;
+const DAY_MS: i64 = 86_400_000;
 /// How often each model is timed; the quickest time counts.
 const TIMINGS: usize = 5;
 
@@ -122,12 +142,14 @@ impl Evaluation {
         by: &str,
     ) -> Self {
         let all: Vec<&Trial> = trials.iter().collect();
+        let data = data.of(&all, &models);
         let called = |number: &usize| name_of(incidents, *number);
         let mut evaluation = Self {
             format: FORMAT,
             sidelong: env!("CARGO_PKG_VERSION"),
             verdict: Verdict::Refuse,
-            data: data.of(&all, &models),
+            days: days(&all, data.judged_ms),
+            data,
             models,
             gate,
             checks: Vec::new(),
@@ -166,6 +188,20 @@ fn time_a_sample(detectors: Sides<&Detector>) -> Sides<f64> {
     least
 }
 
+fn days(trials: &[&Trial], judged_ms: Option<[i64; 2]>) -> Vec<Day> {
+    let Some([first_ms, _]) = judged_ms else { return Vec::new() };
+    let day = |number: i64| {
+        let from_ms = first_ms + number * DAY_MS;
+        let slices: Vec<Trial> =
+            trials.iter().map(|trial| trial.between(from_ms, from_ms + DAY_MS)).collect();
+        let slices: Vec<&Trial> = slices.iter().filter(|trial| !trial.at_ms.is_empty()).collect();
+        Day { from_ms, measures: measures(&slices) }
+    };
+    // Only days that there are: a stray sample must not make ten thousand of them.
+    let numbers = trials.iter().flat_map(|trial| trial.at_ms.iter().map(|at_ms| (at_ms - first_ms) / DAY_MS));
+    numbers.collect::<BTreeSet<i64>>().into_iter().map(day).collect()
+}
+
 fn families(trials: &[&Trial], by: &str) -> Vec<Family> {
     let mut members: BTreeMap<String, Vec<&Trial>> = BTreeMap::new();
     for trial in trials {
@@ -193,9 +229,8 @@ fn outcomes(trials: &[&Trial], incidents: &Incidents) -> Vec<Outcome> {
     let mut outcomes: BTreeMap<usize, Outcome> = BTreeMap::new();
     for trial in trials {
         for event in &trial.events {
-            let is_found = trial
-                .scores
-                .map(|scores| usize::from(event.samples.clone().any(|at| scores[at] >= super::ANOMALY)));
+            let is_found =
+                trial.scores.map(|scores| usize::from(finds(event, scores, super::ANOMALY).is_some()));
             let outcome = outcomes.entry(event.incident).or_insert_with(|| Outcome {
                 name: name_of(incidents, event.incident),
                 series: 0,
@@ -230,8 +265,9 @@ impl Family {
 
 impl Data {
     /// Data of `source`, and what is known to have gone wrong by the text of a file.
-    pub fn new(source: String, incidents: &[u8]) -> Self {
-        Self { source, incidents_sha256: Digest::of(incidents).to_string(), ..Self::default() }
+    pub fn new(source: String, incidents: &[u8], asked: Vec<(&'static str, String)>) -> Self {
+        let asked = asked.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Self { source, incidents_sha256: Digest::of(incidents).to_string(), asked, ..Self::default() }
     }
 
     fn of(self, trials: &[&Trial], models: &Sides<Party>) -> Self {
@@ -239,9 +275,14 @@ impl Data {
         let last = trials.iter().filter_map(|trial| trial.at_ms.last()).max();
         let judged_ms = first.zip(last).map(|(first, last)| [*first, *last]);
         let within = |(side, party): (&str, &Party)| {
-            let ([_, trained_until], [judged_from, _]) = (party.trained_on_ms?, judged_ms?);
-            (trained_until > judged_from)
-                .then(|| format!("the {side} was trained on data until {}", Moment(trained_until)))
+            let [judged_from, judged_to] = judged_ms?;
+            match party.trained_on_ms {
+                Some([from, until]) if from <= judged_to && until > judged_from => {
+                    Some(format!("the {side} was trained on data until {}", Moment(until)))
+                }
+                None if !party.is_builtin => Some(format!("the {side} does not say what it was trained on")),
+                _ => None,
+            }
         };
         let trained_within =
             [("champion", &models.champion), ("challenger", &models.challenger)].into_iter().find_map(within);

@@ -73,13 +73,38 @@ impl Default for Gate {
 }
 
 impl Gate {
+    /// Whether it can be a gate.
+    ///
+    /// # Errors
+    ///
+    /// What in it is no number, or the wrong way round.
+    pub fn check(&self) -> Result<(), String> {
+        let [least, most] = self.alert_ratio;
+        let numbers = [
+            self.min_hours,
+            least,
+            most,
+            self.min_rank_correlation,
+            self.max_time_ratio,
+            self.max_loss,
+            self.max_family_loss,
+        ];
+        if numbers.iter().any(|number| !number.is_finite()) {
+            return Err("all numbers of a gate are finite".to_owned());
+        }
+        if least > most || least <= 0.0 {
+            return Err(format!("alert_ratio: [{least}, {most}] is no range of positive numbers"));
+        }
+        Ok(())
+    }
+
     /// Puts all questions.
     pub(super) fn judge(&self, of: &Evaluation) -> Vec<Check> {
         let Sides { champion, challenger } = &of.measures;
         let hours = of.data.judged_hours();
         let mut checks = vec![
             Check::at_least("hours", Some(hours), self.min_hours),
-            Check::at_least("incidents", Some(champion.events as f64), self.min_incidents as f64),
+            Check::at_least("incidents", Some(of.incidents.len() as f64), self.min_incidents as f64),
             Check {
                 name: HELD_BACK,
                 found: of
@@ -167,18 +192,25 @@ impl Gate {
         Check { name: "recall, worst family", found, wanted, passed }
     }
 
-    /// One family may be called twice as often as the whole may.
+    /// One family may be called twice as often as the whole may, or half as often.
     fn worst_alerts(&self, families: &[Family]) -> Check {
         let ratio = |family: &Family| alert_ratio(&family.measures.champion, &family.measures.challenger);
-        let most = 2.0 * self.alert_ratio[1];
-        let worst = families.iter().max_by(|a, b| ratio(a).total_cmp(&ratio(b)));
+        let [least, most] = [self.alert_ratio[0] / 2.0, self.alert_ratio[1] * 2.0];
+        let far = |family: &Family| ratio(family).ln().abs();
+        let worst = families.iter().max_by(|a, b| far(a).total_cmp(&far(b)));
         let (found, passed) = match worst {
             Some(family) => {
-                (format!("{:.2} times as many ({})", ratio(family), family.name), ratio(family) <= most)
+                let is_within = (least..=most).contains(&ratio(family));
+                (format!("{:.2} times as many ({})", ratio(family), family.name), is_within)
             }
             None => (UNKNOWN.to_owned(), false),
         };
-        Check { name: "alerts, worst family", found, wanted: format!("at most {most} times as many"), passed }
+        Check {
+            name: "alerts, worst family",
+            found,
+            wanted: format!("{least} to {most} times as many"),
+            passed,
+        }
     }
 }
 

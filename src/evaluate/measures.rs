@@ -1,11 +1,13 @@
 //! How well one model did on some series.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use super::alerts::Tally;
+use super::alerts::{Tally, finds};
 use super::ranges::{Ranges, f1, runs};
 use super::vus::{period, vus_pr};
-use super::{ANOMALY, Sides, Trial, rank::spearman};
+use super::{ANOMALY, Event, Sides, Trial, rank::spearman};
 
 /// How well a model did on some series. What cannot be known is not there: the recall where nothing went wrong, the precision
 /// where nobody was alerted.
@@ -70,7 +72,9 @@ fn measure<'a>(trials: &[&'a Trial], of: impl Fn(&'a Sides<Vec<f32>>) -> &'a Vec
         tally.add(trial, scores, ANOMALY);
         let real: Vec<_> = trial.events.iter().map(|event| event.samples.clone()).collect();
         ranges.add(&runs(scores, ANOMALY), &real);
-        volumes.extend(vus_pr(&trial.labels(), scores, period(&trial.judged)));
+        if !trial.events.is_empty() {
+            volumes.extend(vus_pr(&trial.labels(), scores, period(&trial.judged)));
+        }
     }
     let weeks = series_weeks(trials);
     let a_week = |count: usize| if weeks > 0.0 { count as f64 / weeks } else { 0.0 };
@@ -128,7 +132,11 @@ pub(super) fn workings(trials: &[&Trial]) -> Sides<Vec<Working>> {
 pub(super) fn rank_correlation(trials: &[&Trial]) -> Option<f64> {
     let (mut sum, mut samples) = (0.0, 0);
     for trial in trials {
-        if let Some(alike) = spearman(&trial.scores.champion, &trial.scores.challenger) {
+        let Sides { champion, challenger } = &trial.scores;
+        let is_constant = |scores: &[f32]| scores.windows(2).all(|two| two[0] == two[1]);
+        // One that says the same of everything where the other one does not is like it in nothing.
+        let is_mute = !is_constant(champion) && is_constant(challenger);
+        if let Some(alike) = spearman(champion, challenger).or(is_mute.then_some(0.0)) {
             sum += alike * trial.at_ms.len() as f64;
             samples += trial.at_ms.len();
         }
@@ -139,18 +147,12 @@ pub(super) fn rank_correlation(trials: &[&Trial]) -> Option<f64> {
 /// Incidents that the champion found in some series and the challenger in none.
 pub(super) fn lost(trials: &[&Trial]) -> Vec<usize> {
     let found = |of: fn(&Sides<Vec<f32>>) -> &Vec<f32>| {
-        let in_one = |trial: &&Trial| {
-            let scores = of(&trial.scores).clone();
-            let has_alert =
-                move |samples: &std::ops::Range<usize>| samples.clone().any(|at| scores[at] >= ANOMALY);
-            trial
-                .events
-                .iter()
-                .filter(|event| has_alert(&event.samples))
-                .map(|event| event.incident)
-                .collect::<Vec<_>>()
-        };
-        trials.iter().flat_map(in_one).collect::<std::collections::BTreeSet<usize>>()
+        let mut incidents = BTreeSet::new();
+        for trial in trials {
+            let found = |event: &&Event| finds(event, of(&trial.scores), ANOMALY).is_some();
+            incidents.extend(trial.events.iter().filter(found).map(|event| event.incident));
+        }
+        incidents
     };
     let (before, after) = (found(|sides| &sides.champion), found(|sides| &sides.challenger));
     before.difference(&after).copied().collect()

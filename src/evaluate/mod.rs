@@ -17,7 +17,7 @@ mod text;
 mod trial;
 mod vus;
 
-pub use evaluation::{Data, Evaluation, Family, Outcome, Party};
+pub use evaluation::{Data, Day, Evaluation, Family, Outcome, Party};
 pub use gate::{Check, Gate, Verdict};
 pub use measures::{Measures, Working};
 pub use receipt::{Receipt, ReceiptError};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::text::{number, rows};
-use super::{Evaluation, Family, Outcome, Sides, Verdict, Working};
+use super::{Day, Evaluation, Family, Outcome, Sides, Verdict, Working};
 use crate::backtest::Moment;
 use crate::backtest::report::{STYLE, escape};
 
@@ -52,6 +52,7 @@ impl Evaluation {
         self.write_checks(out)?;
         self.write_measures(out)?;
         self.write_curves(out)?;
+        self.write_days(out)?;
         self.write_families(out)?;
         self.write_incidents(out)?;
         writeln!(out, "</body></html>")
@@ -118,6 +119,28 @@ impl Evaluation {
             out,
             "<h2>At other thresholds</h2>\n<div class=\"curve\">{svg}</svg></div>\n<p class=\"key\"><span><i style=\"background:var(--score)\"></i>champion</span><span><i style=\"background:var(--value)\"></i>challenger</span><span>Recall against false alerts; the dot is the score 1. Further up and left is better.</span></p>"
         )
+    }
+
+    fn write_days(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "<h2>Day by day</h2>\n<div class=\"wide\"><table><tr><th>from<th>incidents<th>recall, champion<th>challenger<th>alerts, champion<th>challenger<th>false, champion<th>challenger</tr>"
+        )?;
+        for Day { from_ms, measures: Sides { champion, challenger } } in &self.days {
+            writeln!(
+                out,
+                "<tr><td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}<td>{}</tr>",
+                Moment(*from_ms),
+                champion.events,
+                number(champion.recall),
+                number(challenger.recall),
+                champion.alerts,
+                challenger.alerts,
+                champion.false_alerts,
+                challenger.false_alerts
+            )?;
+        }
+        writeln!(out, "</table></div>")
     }
 
     fn write_families(&self, out: &mut dyn Write) -> io::Result<()> {

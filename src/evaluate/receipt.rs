@@ -18,6 +18,7 @@ pub struct Receipt {
 
 #[derive(Clone, Debug, Deserialize)]
 struct Named {
+    candidate: String,
     content: String,
 }
 
@@ -55,13 +56,19 @@ impl Receipt {
         if receipt.format == FORMAT { Ok(receipt) } else { Err(ReceiptError::Format(receipt.format)) }
     }
 
-    /// Whether it says that a candidate of the content `challenger` may take the place of `champion`.
+    /// Whether it says that `candidate`, which consists of `challenger`, may take the place of what consists of `champion`.
     ///
     /// # Errors
     ///
     /// [`ReceiptError`].
-    pub fn speaks_for(&self, challenger: Digest, champion: Digest) -> Result<(), ReceiptError> {
-        if self.models.challenger.content != challenger.to_string() {
+    pub fn speaks_for(
+        &self,
+        candidate: Digest,
+        challenger: Digest,
+        champion: Digest,
+    ) -> Result<(), ReceiptError> {
+        let Named { candidate: named, content } = &self.models.challenger;
+        if *named != candidate.to_string() || *content != challenger.to_string() {
             return Err(ReceiptError::OtherChallenger);
         }
         if self.models.champion.content != champion.to_string() {
@@ -79,21 +86,22 @@ mod tests {
     use super::*;
 
     fn receipt(verdict: &str, format: u32) -> Result<Receipt, ReceiptError> {
-        let [a, b] = [Digest::of(b"a"), Digest::of(b"b")];
+        let [a, b, c] = [b"a", b"b", b"c"].map(|text| Digest::of(text));
         let text = format!(
-            r#"{{"format":{format},"verdict":"{verdict}","gate":{{}},"models":{{"champion":{{"content":"{a}"}},"challenger":{{"content":"{b}"}}}}}}"#
+            r#"{{"format":{format},"verdict":"{verdict}","gate":{{}},"models":{{"champion":{{"candidate":"","content":"{a}"}},"challenger":{{"candidate":"{c}","content":"{b}"}}}}}}"#
         );
         Receipt::read(text.as_bytes())
     }
 
     #[test]
     fn c7_only_an_evaluation_of_these_two_that_passed_speaks_for_a_candidate() {
-        let [a, b] = [Digest::of(b"a"), Digest::of(b"b")];
+        let [a, b, c] = [b"a", b"b", b"c"].map(|text| Digest::of(text));
         let passed = receipt("promote", FORMAT).unwrap();
-        assert_eq!(passed.speaks_for(b, a), Ok(()));
-        assert_eq!(passed.speaks_for(a, a), Err(ReceiptError::OtherChallenger));
-        assert_eq!(passed.speaks_for(b, b), Err(ReceiptError::OtherChampion));
-        assert_eq!(receipt("refuse", FORMAT).unwrap().speaks_for(b, a), Err(ReceiptError::Refused));
+        assert_eq!(passed.speaks_for(c, b, a), Ok(()));
+        assert_eq!(passed.speaks_for(c, a, a), Err(ReceiptError::OtherChallenger));
+        assert_eq!(passed.speaks_for(a, b, a), Err(ReceiptError::OtherChallenger));
+        assert_eq!(passed.speaks_for(c, b, b), Err(ReceiptError::OtherChampion));
+        assert_eq!(receipt("refuse", FORMAT).unwrap().speaks_for(c, b, a), Err(ReceiptError::Refused));
         assert!(matches!(receipt("perhaps", FORMAT), Err(ReceiptError::Json(_))));
         assert!(matches!(receipt("promote", FORMAT + 1), Err(ReceiptError::Format(2))));
     }

@@ -41,7 +41,13 @@ fn good(at: usize) -> f64 {
 }
 
 fn party(trained_on_ms: Option<[i64; 2]>) -> Party {
-    Party { name: "model".to_owned(), content: "0".to_owned(), trained_on_ms }
+    Party {
+        name: "model".to_owned(),
+        candidate: "1".to_owned(),
+        content: "0".to_owned(),
+        is_builtin: trained_on_ms.is_none(),
+        trained_on_ms,
+    }
 }
 
 fn judged(trials: &[Trial], models: Sides<Party>, gate: Gate) -> Evaluation {
@@ -49,7 +55,7 @@ fn judged(trials: &[Trial], models: Sides<Party>, gate: Gate) -> Evaluation {
     let detectors = Sides { champion: &model.detector, challenger: &model.detector };
     // Both are the same detector: what a busy machine makes of its time is not what is asked here.
     let gate = Gate { max_time_ratio: f64::MAX, ..gate };
-    let data = Data::new("a test".to_owned(), b"");
+    let data = Data::new("a test".to_owned(), b"", Vec::new());
     Evaluation::new(models, detectors, trials, &incidents(), data, gate, "__name__")
 }
 
@@ -70,6 +76,13 @@ fn c7_a_challenger_as_good_as_the_champion_is_promoted() {
     assert_eq!((*events, *found, *recall, *precision), (22, 22, Some(1.0), Some(1.0)));
     assert!(vus_pr.unwrap() > 0.8, "{vus_pr:?}");
     assert_eq!(evaluation.measures.champion.delay_s, Some(0.0));
+    let by_day: Vec<_> =
+        evaluation.days.iter().map(|day| (day.from_ms, day.measures.champion.found)).collect();
+    assert_eq!(
+        by_day,
+        [(0, 10), (86_400_000, 12), (172_800_000, 0)],
+        "each incident is of the day in which it begins"
+    );
 }
 
 #[test]
@@ -149,6 +162,30 @@ fn c7_what_was_trained_on_is_no_test() {
     assert_eq!(failed(&judged(&[trial("a", good, good)], models, Gate::default())), ["held back"]);
     let models = Sides { champion: party(Some([-9_000_000, 0])), challenger: party(None) };
     assert_eq!(judged(&[trial("a", good, good)], models, Gate::default()).verdict, Verdict::Promote);
+    // What comes long before the training is none of it, and who does not say is not believed.
+    let models = Sides { champion: party(None), challenger: party(Some([i64::MAX - 9, i64::MAX])) };
+    assert_eq!(judged(&[trial("a", good, good)], models, Gate::default()).verdict, Verdict::Promote);
+    let models = Sides { champion: party(None), challenger: Party { is_builtin: false, ..party(None) } };
+    assert_eq!(failed(&judged(&[trial("a", good, good)], models, Gate::default())), ["held back"]);
+}
+
+#[test]
+fn c7_one_that_is_mute_in_a_family_is_refused() {
+    let mut trials: Vec<Trial> =
+        (0..60).map(|number| trial(&format!("good{{n=\"{number}\"}}"), good, good)).collect();
+    let mut mute = trial("mute", good, |_| 0.0);
+    mute.events.clear();
+    trials.push(mute);
+    let failed = failed(&evaluation(&trials));
+    assert_eq!(failed, ["rank correlation, worst family", "alerts, worst family"]);
+}
+
+#[test]
+fn c7_incidents_count_and_not_the_series_that_they_are_in() {
+    let mut trials: Vec<Trial> =
+        (0..9).map(|number| trial(&format!("a{{n=\"{number}\"}}"), good, good)).collect();
+    trials.iter_mut().for_each(|trial| trial.events.truncate(4));
+    assert!(failed(&evaluation(&trials)).contains(&"incidents"));
 }
 
 #[test]

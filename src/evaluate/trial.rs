@@ -88,6 +88,25 @@ impl Trial {
         }
     }
 
+    /// What came from `from_ms` on and before `to_ms`. An incident is of the day in which it begins.
+    pub(super) fn between(&self, from_ms: i64, to_ms: i64) -> Self {
+        let at = |moment_ms: i64| self.at_ms.partition_point(|at_ms| *at_ms < moment_ms);
+        let (from, to) = (at(from_ms), at(to_ms));
+        let begins = |event: &&Event| (from..to).contains(&event.samples.start);
+        let event = |event: &Event| Event {
+            samples: event.samples.start - from..event.samples.end.min(to) - from,
+            ..event.clone()
+        };
+        Self {
+            series: self.series.clone(),
+            at_ms: self.at_ms[from..to].to_vec(),
+            judged: self.judged[from..to].to_vec(),
+            scores: self.scores.map(|scores| scores[from..to].to_vec()),
+            not_finite: Sides::default(),
+            events: self.events.iter().filter(begins).map(event).collect(),
+        }
+    }
+
     /// For each sample whether something is known to have been wrong.
     pub fn labels(&self) -> Vec<bool> {
         let mut labels = vec![false; self.at_ms.len()];

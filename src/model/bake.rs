@@ -26,8 +26,8 @@ pub struct Bake {
 struct Baking {
     since: Instant,
     begun: Counts,
-    /// What came in the hour before.
-    before: Counts,
+    /// What came in the hour before; nothing where that was too short to be a measure.
+    before: Option<Counts>,
     previous: Previous,
 }
 
@@ -60,8 +60,12 @@ pub enum Fault {
 const HISTORY: Duration = Duration::from_secs(3_600);
 /// How much more often than before series may alert.
 const MORE: f64 = 3.0;
-/// A number of alerts that chance gives less often than this is none of chance's.
-const CHANCE: f64 = 1e-4;
+/// A shorter time before a swap is no measure.
+const MEASURE: Duration = Duration::from_secs(600);
+/// The distribution of scores is compared from so long after a swap on.
+const SETTLES: Duration = Duration::from_secs(180);
+/// A number of alerts that chance gives less often than this is none of chance's. It is asked a hundred times in a bake.
+const CHANCE: f64 = 1e-6;
 /// The largest difference between the shares of scores below any height (Kolmogorov and Smirnov's statistic).
 const DISTANCE: f64 = 0.25;
 /// Of fewer scores the distribution says nothing.
@@ -84,12 +88,26 @@ impl Bake {
         self.history.push_back((now, counts));
     }
 
-    /// Begins to watch a model that took the place of `previous`.
-    pub fn begin(&mut self, now: Instant, counts: Counts, previous: Previous) {
+    /// Begins to watch a model that took the place of `previous`. One that somebody went back to is `known`: that it does
+    /// otherwise than the one before is why it is wanted, and only a score that is no number speaks against it.
+    pub fn begin(&mut self, now: Instant, counts: Counts, previous: Previous, known: bool) {
+        let is_measure = |then: &Instant| now.duration_since(*then) >= MEASURE;
+        let measure = self.history.front().filter(|(then, _)| is_measure(then));
+        let measure = measure.map(|(_, then)| counts.since(then));
+        // From now on another one serves.
+        self.history.clear();
+        let unproven = self.baking.take();
         if self.lasts.is_zero() {
             return;
         }
-        let before = self.history.front().map(|(_, then)| counts.since(then)).unwrap_or_default();
+        // What was being watched itself has not shown yet that one may go back to it, and is no measure.
+        let (before, previous) = match unproven {
+            Some(Baking { before, previous: Previous { model, .. }, .. }) => {
+                (before, Previous { model, ..previous })
+            }
+            None => (measure, previous),
+        };
+        let before = before.filter(|_| !known);
         self.baking = Some(Baking { since: now, begun: counts, before, previous });
     }
 
@@ -102,22 +120,24 @@ impl Bake {
     pub fn judge(&mut self, now: Instant, counts: Counts) -> Option<(Fault, Previous)> {
         let baking = self.baking.as_ref()?;
         let since = counts.since(&baking.begun);
-        if let Some(fault) = fault(&baking.before, &since) {
+        let passed = now.duration_since(baking.since);
+        if let Some(fault) = fault(baking.before.as_ref(), &since, passed) {
             // What came of the bad one is no measure for the next.
             self.history.clear();
             return self.baking.take().map(|baking| (fault, baking.previous));
         }
-        if now.duration_since(baking.since) >= self.lasts {
+        if passed >= self.lasts {
             self.baking = None;
         }
         None
     }
 }
 
-fn fault(before: &Counts, since: &Counts) -> Option<Fault> {
+fn fault(before: Option<&Counts>, since: &Counts, passed: Duration) -> Option<Fault> {
     if since.not_finite > 0 {
         return Some(Fault::NotFinite(since.not_finite));
     }
+    let before = before?;
     let weeks = |counts: &Counts| counts.allowed_ms as f64 / WEEK_MS;
     // One a week is what the rules allow, in the time that is counted here.
     let a_week = if before.allowed_ms > 0 { MORE * before.alerts as f64 / weeks(before) } else { 0.0 };
@@ -125,7 +145,8 @@ fn fault(before: &Counts, since: &Counts) -> Option<Fault> {
     if since.alerts as f64 > expected && chance_of(since.alerts, expected) < CHANCE {
         return Some(Fault::Alerts { alerts: since.alerts, expected });
     }
-    let has_enough = before.scored() >= ENOUGH && since.scored() >= ENOUGH;
+    // Until every target was scraped a few times, those that came first stand for all.
+    let has_enough = before.scored() >= ENOUGH && since.scored() >= ENOUGH && passed >= SETTLES;
     let distance = distance(before, since);
     (has_enough && distance > DISTANCE).then_some(Fault::Distribution(distance))
 }

@@ -46,7 +46,7 @@ impl World {
 
     fn swap(&mut self) {
         let previous = Previous { model: Arc::new(Model::builtin()), content: Digest::of(b"new") };
-        self.bake.begin(self.now, self.counts, previous);
+        self.bake.begin(self.now, self.counts, previous, false);
     }
 }
 
@@ -76,13 +76,15 @@ fn c8_one_that_alerts_more_than_three_times_as_often_goes_back_within_five_minut
 }
 
 #[test]
-fn c8_where_nothing_came_before_the_budget_counts() {
+fn c8_where_no_alert_came_before_the_budget_counts() {
     let mut world = World::new();
+    world.pass(15, minute(0, CALM));
     world.swap();
     assert_eq!(world.pass(5, minute(10, CALM)), None);
     assert!(matches!(world.pass(5, minute(30, CALM)), Some((Fault::Alerts { .. }, 1..=5))));
     // A few alerts of a few series are none of it: three where a hundredth is allowed might be one incident.
     let mut world = World::new();
+    world.pass(15, Counts { allowed_ms: 6_000_000, ..Counts::default() });
     world.swap();
     let few = Counts { alerts: 1, allowed_ms: 6_000_000, ..Counts::default() };
     assert_eq!(world.pass(1, few), None);
@@ -91,7 +93,7 @@ fn c8_where_nothing_came_before_the_budget_counts() {
 #[test]
 fn c8_scores_that_are_distributed_otherwise_go_back() {
     let mut world = World::new();
-    world.pass(10, minute(10, CALM));
+    world.pass(15, minute(10, CALM));
     world.swap();
     assert_eq!(world.pass(5, minute(10, [60, 30, 10])), None);
     let (fault, _) = world.pass(15, minute(10, [10, 60, 30])).unwrap();
@@ -105,6 +107,43 @@ fn c8_a_score_that_is_no_number_goes_back_at_once() {
     world.swap();
     let broken = Counts { not_finite: 1, ..minute(10, CALM) };
     assert_eq!(world.pass(5, broken), Some((Fault::NotFinite(1), 1)));
+}
+
+#[test]
+fn without_a_measure_only_a_score_that_is_no_number_speaks_against_a_model() {
+    let mut world = World::new();
+    world.pass(5, minute(0, CALM));
+    world.swap();
+    assert_eq!(world.pass(5, minute(900, [0, 0, 100])), None, "it starts into an incident");
+    let broken = Counts { not_finite: 2, ..minute(10, CALM) };
+    assert_eq!(world.pass(1, broken), Some((Fault::NotFinite(2), 1)));
+    // What somebody went back to does otherwise than the bad one: that is why.
+    let mut world = World::new();
+    world.pass(60, minute(0, CALM));
+    let previous = Previous { model: Arc::new(Model::builtin()), content: Digest::of(b"old") };
+    world.bake.begin(world.now, world.counts, previous, true);
+    assert_eq!(world.pass(14, minute(90, [0, 50, 50])), None);
+}
+
+#[test]
+fn who_is_watched_is_nobody_to_go_back_to() {
+    let mut world = World::new();
+    world.pass(60, minute(10, CALM));
+    world.swap();
+    world.pass(3, minute(10, CALM));
+    let second = Arc::new(Model { number: 2, ..Model::builtin() });
+    let previous = Previous { model: second, content: Digest::of(b"third") };
+    world.bake.begin(world.now, world.counts, previous, false);
+    world.now += MINUTE;
+    let mut counts = world.counts;
+    (counts.alerts, counts.allowed_ms) = (counts.alerts + 900, counts.allowed_ms + ALLOWED_MS);
+    let (fault, previous) = world.bake.judge(world.now, counts).unwrap();
+    assert!(matches!(fault, Fault::Alerts { .. }));
+    assert_eq!(
+        (previous.model.number, previous.content),
+        (0, Digest::of(b"third")),
+        "the first; the third is bad"
+    );
 }
 
 #[test]

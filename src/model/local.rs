@@ -145,15 +145,19 @@ impl Local {
         self.state.quarantined.contains(&content.to_string())
     }
 
-    /// Has a model that consists of `content` serve no more, and the one that served before serve at the next start.
+    /// Has `version`, which consists of `content`, serve no more under whatever number, and the one that served before serve at
+    /// the next start.
     ///
     /// # Errors
     ///
     /// The disk.
-    pub fn quarantine(&mut self, content: Digest) -> Result<(), LocalError> {
+    pub fn quarantine(&mut self, version: u64, content: Digest) -> Result<(), LocalError> {
         let _alone = self.lock()?;
         let mut state = self.state.clone();
-        (state.serving, state.before) = (state.before, None);
+        // It may never have come to the disk.
+        if state.serving == Some(version) {
+            (state.serving, state.before) = (state.before, None);
+        }
         state.quarantined.retain(|known| *known != content.to_string());
         state.quarantined.push(content.to_string());
         let too_many = state.quarantined.len().saturating_sub(MAX_QUARANTINED);

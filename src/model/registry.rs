@@ -16,7 +16,9 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::bundle::manifest::MAX_MANIFEST_BYTES;
-use super::bundle::{Blobs, Bundle, Digest, Manifest, Measure, Parent, Refusal, SigningKey, Trust};
+use super::bundle::{
+    Blobs, Bundle, Digest, Manifest, Measure, Parent, Refusal, SigningKey, Trust, check_manifest,
+};
 use super::store::{ETag, Got, NameError, ObjectName, Store, StoreError, When};
 use crate::wire::model::Malformed;
 
@@ -140,6 +142,8 @@ pub struct Promotion<'a> {
     pub reason: &'a str,
     /// The evaluation that speaks for it, as JSON; whether it does is for who promotes to say.
     pub evaluation: Option<&'a [u8]>,
+    /// The champion that the evaluation is beside: once there is another one, it says nothing.
+    pub beside: Option<u64>,
     /// The time, in milliseconds since the epoch.
     pub now_ms: i64,
 }
@@ -223,6 +227,10 @@ impl Registry {
         manifest.lineage.insert("reason".to_owned(), promotion.reason.to_owned());
         for _ in 0..TRIES {
             let pointer = self.pointer(None).await?;
+            let serving = if let Pointer::To(version, _) = &pointer { Some(*version) } else { None };
+            if promotion.evaluation.is_some() && serving != promotion.beside {
+                return Err(RegistryError::Busy(self.model.clone()));
+            }
             let newest = self.versions().await?.last().copied().unwrap_or(0);
             manifest.version = newest.checked_add(1).ok_or(RegistryError::NoNumber)?;
             let signed = Bundle::of(manifest.clone(), blobs.clone(), Some(promotion.key));
@@ -263,17 +271,20 @@ impl Registry {
         }
     }
 
-    /// The manifest of the version that is to serve, whoever signed it; none where nobody was ever champion.
+    /// The manifest of the version that is to serve; none where nobody was ever champion. It must have been signed by a key of `trust`.
     ///
     /// # Errors
     ///
-    /// The store, or something there that is not what Sidelong writes.
-    pub async fn champion_manifest(&self) -> Result<Option<Manifest>> {
+    /// The store, or something there that was not signed by who is trusted.
+    pub async fn champion_manifest(&self, trust: &Trust) -> Result<Option<Manifest>> {
         let Some(version) = self.champion().await? else { return Ok(None) };
-        let name = self.version_name(version)?;
         let signed = self.manifest(version).await?;
-        let manifest = Bundle::manifest_of(&signed);
-        Ok(Some(manifest.map_err(|error| RegistryError::Manifest(name.to_string(), error))?.0))
+        let manifest = check_manifest(&signed, &Measure { served: true, ..self.measure(trust, 0) })?;
+        if manifest.version == version {
+            Ok(Some(manifest))
+        } else {
+            Err(RegistryError::OtherVersion(version))
+        }
     }
 
     /// What the store says of who is to serve.

@@ -20,7 +20,7 @@ fn candidate(z_threshold: f64) -> Bundle {
 async fn promote(registry: &Registry, key: &SigningKey, z_threshold: f64) -> u64 {
     let candidate = registry.publish(&candidate(z_threshold), 0).await.unwrap();
     registry
-        .promote(candidate, Promotion { key, reason: "better", evaluation: None, now_ms: 5 })
+        .promote(candidate, Promotion { key, reason: "better", evaluation: None, beside: None, now_ms: 5 })
         .await
         .unwrap()
 }
@@ -34,7 +34,7 @@ async fn a_candidate_is_nobodys_until_it_is_promoted() {
     assert_eq!((registry.champion().await.unwrap(), registry.versions().await.unwrap()), (None, vec![]));
 
     let version = registry
-        .promote(name, Promotion { key: &key, reason: "good", evaluation: None, now_ms: 5 })
+        .promote(name, Promotion { key: &key, reason: "good", evaluation: None, beside: None, now_ms: 5 })
         .await
         .unwrap();
     assert_eq!((version, registry.champion().await.unwrap()), (1, Some(1)));
@@ -72,7 +72,7 @@ async fn c9_to_go_back_is_a_newer_version_of_old_blobs() {
     promote(&registry, &key, 4.0).await;
     promote(&registry, &key, 5.0).await;
     let trust = Trust::new([key.public()], []);
-    let back = Promotion { key: &key, reason: "alerts too often", evaluation: None, now_ms: 9 };
+    let back = Promotion { key: &key, reason: "alerts too often", evaluation: None, beside: None, now_ms: 9 };
     assert_eq!(registry.roll_back(1, &trust, back).await.unwrap(), 3);
     assert_eq!(registry.champion().await.unwrap(), Some(3));
     let (first, third) = (registry.version(1).await.unwrap(), registry.version(3).await.unwrap());
@@ -95,7 +95,10 @@ async fn of_many_who_promote_at_once_each_gets_a_version_of_its_own() {
         tokio::spawn(async move {
             let key = key();
             registry
-                .promote(candidate, Promotion { key: &key, reason: "mine", evaluation: None, now_ms: 1 })
+                .promote(
+                    candidate,
+                    Promotion { key: &key, reason: "mine", evaluation: None, beside: None, now_ms: 1 },
+                )
                 .await
                 .unwrap()
         })
@@ -133,7 +136,7 @@ async fn a_candidate_that_was_swapped_after_it_was_looked_at_is_not_signed() {
     let looked_at = registry.publish(&candidate(4.0), 0).await.unwrap();
     let other = registry.publish(&candidate(5.0), 0).await.unwrap();
     overwrite(&registry, &format!("models/m/candidates/{looked_at}"), candidate(5.0).signed).await;
-    let promotion = Promotion { key: &key, reason: "good", evaluation: None, now_ms: 5 };
+    let promotion = Promotion { key: &key, reason: "good", evaluation: None, beside: None, now_ms: 5 };
     let refused = registry.promote(looked_at, promotion).await.unwrap_err();
     assert!(matches!(&refused, RegistryError::Swapped { found, .. } if *found == other), "{refused}");
     let start: String = looked_at.to_string().chars().take(8).collect();
@@ -149,7 +152,7 @@ async fn a_version_that_was_swapped_since_is_not_signed_by_going_back_to_it() {
         promote(&registry, &key, z_threshold).await;
     }
     let trust = Trust::new([key.public()], []);
-    let back = Promotion { key: &key, reason: "back", evaluation: None, now_ms: 9 };
+    let back = Promotion { key: &key, reason: "back", evaluation: None, beside: None, now_ms: 9 };
     let first = "models/m/versions/00000000000000000001";
     let signed_once = registry.version(2).await.unwrap().signed;
     let mut manifest = registry.version(1).await.unwrap().manifest;
@@ -175,7 +178,7 @@ async fn a_version_of_the_largest_number_is_told_and_not_counted_beyond() {
     registry.store.put(&largest, Bytes::new(), When::Absent).await.unwrap();
     let name = registry.publish(&candidate(4.0), 0).await.unwrap();
     let refused = registry
-        .promote(name, Promotion { key: &key, reason: "good", evaluation: None, now_ms: 5 })
+        .promote(name, Promotion { key: &key, reason: "good", evaluation: None, beside: None, now_ms: 5 })
         .await
         .unwrap_err();
     assert!(matches!(refused, RegistryError::NoNumber), "{refused}");
@@ -188,7 +191,7 @@ async fn the_log_says_which_anomaly_led_to_a_version_and_what_a_return_returns_t
     let mut bundle = candidate(5.0);
     bundle.manifest.lineage.insert(EPISODE.to_owned(), "e-42".to_owned());
     let led = registry.publish(&Bundle::of(bundle.manifest, bundle.blobs, None), 0).await.unwrap();
-    let promotion = Promotion { key: &key, reason: "after e-42", evaluation: None, now_ms: 6 };
+    let promotion = Promotion { key: &key, reason: "after e-42", evaluation: None, beside: None, now_ms: 6 };
     assert_eq!(registry.promote(led, promotion).await.unwrap(), 2);
     let trust = Trust::new([key.public()], []);
     for (to, version) in [(1, 3), (2, 4), (4, 5)] {

@@ -169,7 +169,7 @@ impl Watcher {
             tracing::error!(version = bad.version, %fault, serves, "a new model does not do well; the one before serves again");
             self.quarantined.push(content);
             if let Some(local) = &mut self.local
-                && let Err(error) = local.quarantine(content)
+                && let Err(error) = local.quarantine(bad.number, content)
             {
                 tracing::warn!(error = %chain(&error), "it could not be noted on disk: it may serve after the next start");
             }
@@ -274,7 +274,8 @@ impl Watcher {
             tracing::warn!(error = %chain(&error), version, "the model serves, but could not be kept on disk");
         }
         let previous = Previous { model: self.slot.swap(model), content: bundle.manifest.content() };
-        self.bake.begin(Instant::now(), self.totals.counts(), previous);
+        let is_return = bundle.manifest.parent.is_some();
+        self.bake.begin(Instant::now(), self.totals.counts(), previous, is_return);
         self.metrics.baking.set(self.bake.is_on().into());
         self.metrics.swaps.inc();
         Ok(Outcome::Swapped(version))

@@ -6,6 +6,7 @@
 
 mod api;
 mod client;
+mod evaluation;
 mod git;
 mod number;
 mod promotion;
@@ -34,6 +35,8 @@ pub mod tag {
     pub const VERSION: &str = "sidelong.version";
     /// The SHA-256 of the evaluation that it was promoted for, as the store has it.
     pub const EVALUATION: &str = "sidelong.evaluation";
+    /// What the gate said of a challenger, on its run.
+    pub const VERDICT: &str = "sidelong.verdict";
     /// The commit of the folder that it was trained in, in MLflow's own word.
     pub const GIT_COMMIT: &str = "mlflow.source.git.commit";
     /// What all of Sidelong's own begin with.

@@ -71,7 +71,7 @@ impl Recent {
         }
         let mut values = vec![None; places];
         for (at_ms, value) in &self.0 {
-            values[place(*at_ms)?] = Some((value - first) as f32);
+            values[place(*at_ms)?] = Some((value - first) as f32).filter(|value| value.is_finite());
         }
         Some(values)
     }

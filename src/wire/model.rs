@@ -17,6 +17,9 @@ const MAX_GOLDEN: usize = 100_000;
 /// Groups of priors at the most, and bytes of the name of one.
 const MAX_GROUPS: usize = 4_096;
 const MAX_NAME: usize = 1_024;
+const MAX_PRIORS_BYTES: usize = 1 << 20;
+/// No weight of a stationary model with two differences is larger.
+const LARGEST_WEIGHT: f64 = 16.0;
 /// Most terms of either kind, and most differences.
 const MAX_TERMS: u32 = 5;
 const MAX_DIFFERENCES: u32 = 2;
@@ -104,9 +107,15 @@ pub fn decode_manifest(bytes: &[u8]) -> Result<Manifest, Malformed> {
     let calibration = proto.calibration.ok_or(Malformed::Missing("the calibration"))?;
     let proto::Calibration { threshold, alerts_a_week } = calibration;
     usable([threshold, alerts_a_week], "the calibration")?;
+    let files = files.collect::<Result<Vec<File>, Malformed>>()?;
+    // Two blobs of a kind would make another model of each order.
+    let kinds: std::collections::BTreeSet<Kind> = files.iter().map(|file| file.kind).collect();
+    if kinds.len() != files.len() {
+        return Err(Malformed::TooMany("a kind of file"));
+    }
     Ok(Manifest {
         format: proto.format,
-        files: files.collect::<Result<_, Malformed>>()?,
+        files,
         parent: proto.parent.as_ref().map(parent).transpose()?,
         window_ms: proto.window.map(|window| [window.from_ms, window.to_ms]),
         calibration: Calibration { threshold, alerts_a_week },
@@ -322,6 +331,10 @@ pub fn encode_priors(priors: &Priors) -> Vec<u8> {
 /// [`Malformed`].
 pub fn decode_priors(bytes: &[u8]) -> Result<Priors, Malformed> {
     const PRIORS: &str = "the priors";
+    // Messages take far more memory than bytes.
+    if bytes.len() > MAX_PRIORS_BYTES {
+        return Err(Malformed::TooMany(PRIORS));
+    }
     let proto = proto::Priors::decode(bytes)?;
     if proto.groups.len() > MAX_GROUPS {
         return Err(Malformed::TooMany(PRIORS));
@@ -337,7 +350,9 @@ pub fn decode_priors(bytes: &[u8]) -> Result<Priors, Malformed> {
             return Err(Malformed::Count(PRIORS));
         }
         let mut numbers = group.ar.iter().chain(&group.ma).chain(&group.weights);
-        if !numbers.all(|number| number.abs() <= LARGEST) || !(0.0..=LARGEST).contains(&group.error_ratio) {
+        if !numbers.all(|number| number.abs() <= LARGEST_WEIGHT)
+            || !(0.0..=LARGEST).contains(&group.error_ratio)
+        {
             return Err(Malformed::Number(PRIORS));
         }
         let order = [group.p as u8, group.d as u8, group.q as u8];

@@ -3,7 +3,7 @@
 mod parties;
 mod watch;
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,10 +14,14 @@ use clap::Args;
 
 use self::parties::{Asked, PartiesArgs};
 use self::watch::Watch;
-use super::judge::{JudgeArgs, read_yaml};
-use super::source::{SourceArgs, is_broken_pipe, now};
-use crate::backtest::{Incidents, Moment};
+use super::judge::{JudgeArgs, read_incidents, read_yaml};
+use super::logging::printable;
+use super::model::now_ms;
+use super::source::{SourceArgs, is_broken_pipe, now, runtime};
+use super::tracking::{RunArgs, ServerArgs};
+use crate::backtest::Moment;
 use crate::evaluate::{Data, Evaluation, Gate, Sides, Trial, Verdict};
+use crate::net::chain;
 use crate::series::labels::METRIC_NAME;
 
 /// Judge a challenger beside the champion on metrics of the past, and say whether it may take its place.
@@ -54,6 +58,10 @@ pub(super) struct EvaluateArgs {
     html: Option<PathBuf>,
     #[command(flatten)]
     judge: JudgeArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    run: RunArgs,
 }
 
 const EXAMPLES: &str = "\
@@ -75,6 +83,8 @@ const TEACHES: f64 = 0.15;
 ///
 /// Models or series that cannot be had, or a place that takes no report.
 pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
+    // Nothing that is wrong with it is to be found after hours.
+    let (mlflow, start_ms) = (args.server.client()?, now_ms());
     let evaluation = args.evaluate()?;
     if let Some(path) = &args.json {
         write(path, |out| Ok(writeln!(out, "{}", serde_json::to_string_pretty(&evaluation)?)?))
@@ -83,9 +93,17 @@ pub(super) fn run(args: &EvaluateArgs) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.html {
         write(path, |out| Ok(evaluation.write_page(out)?)).context("--html")?;
     }
-    match write!(io::stdout().lock(), "{evaluation}").map_err(anyhow::Error::from) {
+    match write!(io::stdout().lock(), "{}", printable(&evaluation.to_string())).map_err(anyhow::Error::from) {
         Err(error) if !is_broken_pipe(&error) => return Err(error),
         _ => {}
+    }
+    if let Some(mlflow) = mlflow {
+        let telling = args.run.telling(start_ms);
+        match runtime()?.block_on(mlflow.tell_of(&evaluation, &telling)) {
+            Ok(run) => eprintln!("MLflow: run {run} of the experiment {}", telling.experiment),
+            // The verdict stands, whoever hears of it.
+            Err(error) => eprintln!("warning: MLflow does not know all of it: {}", printable(&chain(&error))),
+        }
     }
     Ok(match evaluation.verdict {
         Verdict::Promote => ExitCode::SUCCESS,
@@ -106,14 +124,15 @@ impl EvaluateArgs {
     fn evaluate(&self) -> anyhow::Result<Evaluation> {
         let gate: Gate =
             self.gate.as_deref().map(|gate| read_yaml(gate, "--gate")).transpose()?.unwrap_or_default();
+        gate.check().map_err(anyhow::Error::msg).context("--gate")?;
         let path = self.incidents.display();
-        let text = fs::read(&self.incidents).with_context(|| format!("cannot read {path} (--incidents)"))?;
-        let incidents = Incidents::read(text.as_slice()).with_context(|| format!("{path} (--incidents)"))?;
+        let (incidents, text) = read_incidents(&self.incidents, "--incidents")?;
         ensure!(!incidents.all().is_empty(), "{path} (--incidents) names no incident: nothing can be judged");
         let asked_from =
             self.judge_from.as_deref().map(|from| Moment::read(from, now()).context("--judge-from"));
         let asked_from = asked_from.transpose()?;
         let judge = self.judge.judge()?;
+        self.judge.ensure_of_models(&judge)?;
         let models = self.parties.find()?;
         let mut watch = Watch::new(&judge, models.map(|asked| Arc::clone(&asked.model)));
         self.source.replay(&mut watch)?;
@@ -124,6 +143,12 @@ impl EvaluateArgs {
             let labels: Vec<_> =
                 trial.series.labels().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
             let labels: Vec<_> = labels.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            // What had begun before is neither an incident that somebody could find, nor ordinary.
+            for (_, incident) in incidents.of(&labels) {
+                if trial.at_ms.first().is_some_and(|first_ms| incident.from_ms < *first_ms) {
+                    trial.judge_from(incident.to_ms);
+                }
+            }
             for (number, incident) in incidents.of(&labels) {
                 trial.mark(number, incident.from_ms, incident.to_ms);
             }
@@ -134,7 +159,7 @@ impl EvaluateArgs {
             "no sample is left to judge from {} on: the models were trained on all of them, or --judge-from is too late",
             Moment(from_ms)
         );
-        let data = Data::new(self.source.title(), &text);
+        let data = Data::new(self.source.title(), &text, self.judge.asked());
         let detectors = models.map(|asked| &asked.model.detector);
         let parties = models.map(|asked| asked.party.clone());
         Ok(Evaluation::new(parties, detectors, &trials, &incidents, data, gate, &self.by))

@@ -13,6 +13,7 @@ use crate::model::Model;
 use crate::model::bundle::Bundle;
 use crate::model::registry::Registry;
 use crate::model::store::Store;
+use crate::tracking::candidate_of;
 
 /// Which models are judged.
 #[derive(Clone, Debug, Args)]
@@ -82,7 +83,9 @@ impl Asked {
         let model = usable(&bundle).with_context(|| format!("{which} cannot serve"))?;
         let party = Party {
             name: which.to_owned(),
+            candidate: candidate_of(&bundle).to_string(),
             content: bundle.manifest.content().to_string(),
+            is_builtin: bundle.manifest.content() == builtin(BUILTIN).manifest.content(),
             trained_on_ms: bundle.manifest.window_ms,
         };
         Ok(Self { party, model: Arc::new(model) })

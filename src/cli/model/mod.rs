@@ -108,6 +108,9 @@ struct Promote {
     answer: Answer,
     #[command(flatten)]
     grounds: Grounds,
+    /// A public key besides that of --key by which the champion of now may be signed. May be given more than once.
+    #[arg(long = "trust", value_name = "KEY")]
+    trusted: Vec<PublicKey>,
     /// Say what would be done, and do nothing.
     #[arg(long)]
     dry_run: bool,
@@ -289,18 +292,20 @@ impl Promote {
         let (registry, key, mlflow) = (self.place.registry()?, self.answer.key()?, self.mlflow.client()?);
         let bundle = registry.candidate(&self.candidate).await?;
         let candidate = bundle.sha256();
-        let before = champion(&registry).await?;
+        let (beside, before) = (registry.champion().await?, champion(&registry).await?);
         if let Some(before) = before.as_ref().filter(|entry| entry.candidate == Some(candidate.to_string())) {
             bail!("candidate {candidate} is champion already, as version {}", before.version);
         }
-        let evaluation = self.grounds.evaluation(&registry, &bundle).await?;
+        let trust = Trust::new([key.public()].into_iter().chain(self.trusted.iter().copied()), []);
+        let evaluation = self.grounds.evaluation(&registry, &bundle, &trust).await?;
         if self.dry_run {
             println!("would make candidate {candidate} champion, signed by {}", key.public().id());
             self.answer.tell_of_another_key(&key, before.as_ref());
             return Ok(());
         }
         let evaluation = evaluation.as_deref();
-        let promotion = Promotion { key: &key, reason: &self.answer.reason, evaluation, now_ms: now_ms() };
+        let promotion =
+            Promotion { key: &key, reason: &self.answer.reason, evaluation, beside, now_ms: now_ms() };
         let version = registry.promote(candidate, promotion).await?;
         println!("version {version} is champion: candidate {candidate}, signed by {}", key.public().id());
         self.answer.tell_of_another_key(&key, before.as_ref());
@@ -311,14 +316,22 @@ impl Promote {
 
 impl Grounds {
     /// The evaluation, if it speaks for `candidate` beside the champion of now.
-    async fn evaluation(&self, registry: &Registry, candidate: &Bundle) -> anyhow::Result<Option<Vec<u8>>> {
+    async fn evaluation(
+        &self,
+        registry: &Registry,
+        candidate: &Bundle,
+        trust: &Trust,
+    ) -> anyhow::Result<Option<Vec<u8>>> {
         let Some(path) = &self.evaluation else { return Ok(None) };
         let what = || format!("{} (--evaluation)", path.display());
         let json = std::fs::read(path).with_context(|| format!("cannot read {}", what()))?;
         let receipt = Receipt::read(&json).with_context(what)?;
-        let champion =
-            registry.champion_manifest().await?.unwrap_or_else(|| builtin(registry.model()).manifest);
-        receipt.speaks_for(candidate.manifest.content(), champion.content()).with_context(what)?;
+        let champion = registry.champion_manifest(trust).await.context(
+            "the champion of the store is not who --key or --trust has signed: nothing can be better than it",
+        )?;
+        let champion = champion.unwrap_or_else(|| builtin(registry.model()).manifest);
+        let contents = (candidate.manifest.content(), champion.content());
+        receipt.speaks_for(candidate.sha256(), contents.0, contents.1).with_context(what)?;
         if receipt.gate != Gate::default() {
             eprintln!("note: it was judged by another gate than the one that is written down: {}", what());
         }
@@ -334,8 +347,13 @@ impl Rollback {
             None => before(&registry).await?,
         };
         let trust = Trust::new([key.public()].into_iter().chain(self.trusted.iter().copied()), []);
-        let promotion =
-            Promotion { key: &key, reason: &self.answer.reason, evaluation: None, now_ms: now_ms() };
+        let promotion = Promotion {
+            key: &key,
+            reason: &self.answer.reason,
+            evaluation: None,
+            beside: None,
+            now_ms: now_ms(),
+        };
         let version = registry.roll_back(to, &trust, promotion).await?;
         println!(
             "version {version}, which is version {to} again, is champion, signed by {}",

@@ -26,13 +26,15 @@ pub(super) struct Quarantine {
 impl Quarantine {
     pub(super) fn run(&self) -> anyhow::Result<()> {
         let mut local = Local::open(&self.folder).context("--folder")?;
-        for content in &local.state().quarantined {
+        let quarantined = local.state().quarantined.clone();
+        if self.lift && !quarantined.is_empty() {
+            local.lift_quarantine()?;
+        }
+        for content in &quarantined {
             println!("content {content}{}", if self.lift { " may serve again" } else { "" });
         }
-        if local.state().quarantined.is_empty() {
+        if quarantined.is_empty() {
             println!("nothing went back by itself");
-        } else if self.lift {
-            local.lift_quarantine()?;
         }
         Ok(())
     }

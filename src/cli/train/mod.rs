@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 
 use super::judge::{JudgeArgs, read_incidents};
-use super::model::ensure_no_bundle;
+use super::model::{ensure_no_bundle, usable};
 use super::source::SourceArgs;
 use crate::backtest::Moment;
 use crate::detect::Priors;
@@ -166,7 +166,7 @@ impl Whole {
             self.target.tracking.ensure_none()?;
         }
         let mask = self.mask.as_deref().map(|path| read_incidents(path, "--mask")).transpose()?;
-        let mask = mask.unwrap_or_default();
+        let (mask, _) = mask.unwrap_or_default();
         let judge = self.judge.judge()?;
         let gatherer =
             Gatherer::new(growth, self.shard.unwrap_or(Shard::ALL)).grouped_by(self.group_by.clone());
@@ -217,6 +217,9 @@ impl Target {
         tell_priors(&priors);
         part.asked.extend(self.tracking.episode().map(|episode| (EPISODE.to_owned(), episode.to_owned())));
         let bundle = part.candidate(&self.name, self.created_ms(), priors)?;
+        usable(&bundle).context(
+            "the candidate could not serve: leave --group-by out, or take a label with fewer values",
+        )?;
         bundle.write(&self.out).with_context(|| self.cannot())?;
         println!("{}", told(&part.seen));
         println!("wrote a candidate to {}; next: sidelong model publish --store … {0}", self.out.display());

@@ -115,12 +115,9 @@ impl Autoregression {
     ) {
         if seen == 0 {
             (self.mean, self.lags, self.deviation) = (value, [value; ORDER], least.sqrt());
-            match self.has_prior() {
-                true => self.know_inputs(PRIOR_VARIANCE),
-                false => {
-                    self.weights[0] = 1.0;
-                    self.forget_inputs();
-                }
+            if !self.has_prior() {
+                self.weights[0] = 1.0;
+                self.forget_inputs();
             }
             return;
         }
@@ -205,11 +202,12 @@ impl Autoregression {
     pub(super) fn beginning_at(weights: [f64; ORDER]) -> Self {
         let mut prior = Self::default();
         prior.weights.iter_mut().zip(weights).for_each(|(weight, known)| *weight = known as f32);
+        prior.know_inputs(PRIOR_VARIANCE);
         prior
     }
 
     fn has_prior(&self) -> bool {
-        self.weights.iter().any(|weight| *weight != 0.0)
+        self.inverse[0] != 0.0
     }
 
     #[cold]

@@ -6,7 +6,7 @@
 //! w[t] - mean = ar[1] (w[t-1] - mean) + ... + ar[p] (w[t-p] - mean) + e[t] + ma[1] e[t-1] + ... + ma[q] e[t-q]
 //! ```
 //!
-//! where the innovations `e` are normal with variance `sigma2`. [`fit`] finds the coefficients of one series, [`fit_group`] those
+//! where the innovations `e` are normal with variance `sigma2`. [`fit()`] finds the coefficients of one series, [`fit_group`] those
 //! of a group, and [`Search`] the order too. NaN is a missing value everywhere; an infinite one is an error. Nothing here is
 //! random: the same samples give the same model on every run.
 //!

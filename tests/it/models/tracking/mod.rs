@@ -270,3 +270,43 @@ fn what_cannot_be_told_is_said_before_anything_is_done() {
     command.args(["model", "track", exported.to_str().unwrap()]).env("MLFLOW_TRACKING_URI", "");
     assert!(String::from_utf8(command.output().unwrap().stderr).unwrap().contains("say which MLflow"));
 }
+
+#[tokio::test]
+async fn what_an_evaluation_finds_stands_day_by_day_in_the_run_of_the_challenger() {
+    let mlflow = mlflow!();
+    let scratch = Scratch::new();
+    let url = mlflow.url();
+    let (bundle, output) = train(&scratch, "judged", "1", &["--mlflow", &url, "--experiment", "judged"]);
+    printed(output);
+    // Three days of noise, in which something goes wrong on the second and the third.
+    let value = |at: i64| if matches!(at % 288, 200..206) && at > 288 { 90 } else { at * 7_919 % 13 };
+    let series: String = (0..864).map(|at| format!("{},{}\n", 86_400 + at * 300, value(at))).collect();
+    let series = scratch.write("days.csv", &series);
+    let incident = |day: i64| format!("{},{}\n", 86_400 * (day + 1) + 60_000, 86_400 * (day + 1) + 61_800);
+    let incidents = scratch.write("incidents.csv", &(incident(1) + &incident(2)));
+    let evaluate = || {
+        let mut command = Command::new(PROGRAM);
+        command.arg("evaluate").arg(&series).arg("--incidents").arg(&incidents);
+        command.args(["--challenger", &bundle, "--judge-from", "1970-01-03", "--experiment", "judged"]);
+        command
+    };
+    let output = evaluate().args(["--mlflow", &url]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "two incidents are too few: {told}");
+
+    let client = client(&url);
+    let experiment = client.experiment("judged").await.unwrap();
+    let run = client.find_run(&experiment, &candidate(&bundle)).await.unwrap().unwrap();
+    assert!(told.contains(&run.id), "{told}");
+    let history = client.history(&run, "challenger.recall").await.unwrap();
+    let steps: Vec<_> = history.iter().map(|metric| (metric.step, metric.value)).collect();
+    assert_eq!(steps, [(0, 1.0), (1, 1.0)]);
+    let page = mlflow.get("runs/get", &[("run_id", &run.id)]).await;
+    assert_eq!(of_list(&page["run"]["data"]["tags"], "sidelong.verdict"), "refuse");
+
+    // The verdict stands, whoever hears of it.
+    let output = evaluate().args(["--mlflow", &down::closed()]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert!(told.contains("warning: MLflow does not know all of it"), "{told}");
+}
